@@ -1,0 +1,50 @@
+"""Fit a conditional GAN to a table, sample synthetic rows, and prove what was written.
+
+>>> from synthgan import TabularGAN
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthgan.conditions import MISSING, NOT_MISSING
+    from synthgan.estimators.base import load_model
+    from synthgan.estimators.tabular import TabularGAN
+    from synthgan.schema import Column, Schema, infer_schema
+    from synthgan.training import TrainingOptions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MISSING",
+    "NOT_MISSING",
+    "Column",
+    "Schema",
+    "TabularGAN",
+    "TrainingOptions",
+    "infer_schema",
+    "load_model",
+]
+
+_HOMES = {
+    "MISSING": "conditions",
+    "NOT_MISSING": "conditions",
+    "Column": "schema",
+    "Schema": "schema",
+    "TabularGAN": "estimators.tabular",
+    "TrainingOptions": "training",
+    "infer_schema": "schema",
+    "load_model": "estimators.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"synthgan.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'synthgan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

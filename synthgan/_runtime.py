@@ -1,0 +1,144 @@
+"""Where a run happens: devices, random generators, threads and the logger.
+
+All randomness comes from here. A stream is named by a seed, a purpose and counters, so that step
+1,000 of a fit or block 7 of a sample can be drawn without drawing what came before it, and no
+global generator is ever touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthgan.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger("synthgan")
+logger.addHandler(logging.NullHandler())
+
+#: What users may pass as ``random_state``.
+RandomState = int | np.random.Generator | np.random.RandomState | None
+
+
+def seed_from(random_state: Any) -> int:
+    """Turn a ``random_state`` argument into one 63-bit seed.
+
+    Parameters
+    ----------
+    random_state : int, numpy Generator, numpy RandomState or None
+        An int is used as it is; a generator is advanced by one draw; None draws fresh entropy.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If `random_state` is of another type, or a negative or too large int.
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
+        if not 0 <= int(random_state) < 2**63:
+            raise ParameterError(f"random_state must lie in [0, 2**63), got {random_state}.")
+        return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    raise ParameterError(
+        "random_state must be an int, a numpy Generator, a numpy RandomState or None, "
+        f"got {type(random_state).__name__}."
+    )
+
+
+def _stream_key(seed: int, purpose: str, counters: tuple[int, ...]) -> int:
+    text = "/".join([str(seed), purpose, *map(str, counters)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def numpy_generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
+    """Return the numpy generator of the stream ``(seed, purpose, *counters)``."""
+    return np.random.Generator(np.random.Philox(_stream_key(seed, purpose, counters)))
+
+
+def torch_generator(
+    seed: int, purpose: str, *counters: int, device: str | torch.device = "cpu"
+) -> torch.Generator:
+    """Return the torch generator of the stream ``(seed, purpose, *counters)`` on `device`."""
+    import torch
+
+    generator = torch.Generator(device=device)
+    generator.manual_seed(_stream_key(seed, purpose, counters) >> 1)
+    return generator
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"`` into a torch device.
+
+    ``"auto"`` takes CUDA, then Apple MPS, then the CPU.
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown or this machine has no such device.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ParameterError(
+            f'device must be "auto", "cpu", "cuda", "cuda:<index>" or "mps", got {device!r}.'
+        ) from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ParameterError(f"device={device!r} asked for, but torch sees {count} CUDA devices.")
+    if found.type == "mps" and not torch.backends.mps.is_available():
+        raise ParameterError('device="mps" asked for, but torch sees no Apple GPU here.')
+    if found.type not in ("cpu", "cuda", "mps"):
+        raise ParameterError(f'device must be of type cpu, cuda or mps, got "{found.type}".')
+    return found
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """Return the dtype in which matrix products are worth doing on `device`, or None for float32.
+
+    bfloat16 pays on CUDA and on CPUs with AMX tiles; on other CPUs it is emulated and slower.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    if device.type == "cpu":
+        capable = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        return torch.bfloat16 if capable() else None
+    return None
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Run a block with `count` intra-op threads, restoring the former number afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None and count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)

@@ -1,0 +1,215 @@
+"""What a sample must satisfy: values, sets, ranges and missingness, per column.
+
+========================  =================================================================
+value of a condition      meaning
+========================  =================================================================
+``"Private"``, ``3``      equal to this value
+``["a", "b"]``            one of these values
+``(30, 40)``              in this closed range; ``None`` leaves an end open
+``MISSING`` or ``None``   no value
+``NOT_MISSING``           any value
+========================  =================================================================
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
+from synthgan.exceptions import ConditionError, SchemaError
+
+__all__ = ["MISSING", "NOT_MISSING", "Confinement", "parse_conditions"]
+
+Array = np.ndarray[Any, Any]
+
+
+class _Presence(enum.Enum):
+    MISSING = "missing"
+    NOT_MISSING = "not missing"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: The cell has no value.
+MISSING = _Presence.MISSING
+#: The cell has a value.
+NOT_MISSING = _Presence.NOT_MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a condition allows in one column.
+
+    Attributes
+    ----------
+    column : int
+        Position of the column.
+    weights : ndarray, shape (tokens,)
+        Share of each token that the condition allows, from 0 to 1.
+    limits : (low, high) or None
+        Closed range of the values, as offsets on the column's scale.
+    choices : ndarray or None
+        The only numbers that are allowed, as offsets.
+    """
+
+    column: int
+    weights: Array
+    limits: tuple[float, float] | None = None
+    choices: Array | None = None
+
+
+def parse_conditions(
+    conditions: Mapping[str, Any], encoder: TableEncoder, labels: Mapping[Any, str] | None = None
+) -> list[Confinement]:
+    """Turn a mapping of column to value, list, range or presence into confinements.
+
+    Parameters
+    ----------
+    conditions : mapping
+    encoder : TableEncoder
+    labels : mapping, optional
+        Column labels that are not strings -> names in the schema.
+
+    Raises
+    ------
+    ConditionError
+        If a column is unknown, or no value that the model can make satisfies its condition.
+    """
+    found = []
+    for label, wanted in conditions.items():
+        name = (labels or {}).get(label, label)
+        if name not in encoder.schema:
+            known = ", ".join(encoder.schema.names[:20])
+            raise ConditionError(f"No column {name!r} to put a condition on; there are {known}.")
+        found.append(_parse_one(name, wanted, encoder))
+    return found
+
+
+def _parse_one(name: str, wanted: Any, encoder: TableEncoder) -> Confinement:
+    coder, position = encoder.coder(name), encoder.index(name)
+    if wanted is None or wanted is MISSING or _is_nan(wanted):
+        if coder.missing_token is None:
+            raise ConditionError(f"Column {name!r} was never missing, so it cannot be sampled missing.")
+        weights = np.zeros(coder.n_tokens)
+        weights[coder.missing_token] = 1.0
+        return Confinement(position, weights)
+    if wanted is NOT_MISSING:
+        weights = np.ones(coder.n_tokens)
+        if coder.missing_token is not None:
+            weights[coder.missing_token] = 0.0
+        return Confinement(position, _require(weights, name, "any value"))
+    if isinstance(coder, IdentifierCoder):
+        raise ConditionError(f"Column {name!r} is an identifier, which is not learned.")
+    if isinstance(coder, NumberCoder):
+        return _numeric(name, wanted, coder, position)
+    return _levelled(name, wanted, coder, position)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+
+def _as_list(wanted: Any) -> list[Any]:
+    if isinstance(wanted, (list, set, frozenset)):
+        return list(wanted)
+    if isinstance(wanted, np.ndarray) or hasattr(wanted, "tolist") and getattr(wanted, "ndim", 0):
+        return list(wanted)
+    return [wanted]
+
+
+def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confinement:
+    if isinstance(wanted, tuple):
+        return Confinement(position, _level_range(name, wanted, coder))
+    values = _as_list(wanted)
+    try:
+        array = pa.array([_native(v) for v in values], type=coder.levels.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
+        raise ConditionError(
+            f"Column {name!r} has levels of type {coder.levels.type}; the condition gives another."
+        ) from None
+    return Confinement(position, _require(coder.weights(array), name, f"{len(values)} given level(s)"))
+
+
+def _native(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _level_range(name: str, wanted: tuple[Any, ...], coder: LevelCoder) -> Array:
+    if coder.column.kind != "ordered" or len(wanted) != 2:
+        raise ConditionError(
+            f"Column {name!r} is {coder.column.kind}, which has no ranges; give a list of levels."
+        )
+    levels = coder.levels.to_pylist()
+    try:
+        low = 0 if wanted[0] is None else levels.index(wanted[0])
+        high = len(levels) - 1 if wanted[1] is None else levels.index(wanted[1])
+    except ValueError:
+        raise ConditionError(f"Column {name!r} has no such level as an end of the range.") from None
+    weights = np.zeros(coder.n_tokens)
+    weights[low : high + 1] = 1.0
+    return _require(weights, name, "that range")
+
+
+def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confinement:
+    if isinstance(wanted, tuple):
+        if len(wanted) != 2:
+            raise ConditionError(f"Column {name!r}: a range is a pair (low, high).")
+        ends = (-np.inf if wanted[0] is None else wanted[0], np.inf if wanted[1] is None else wanted[1])
+        low, high = (_offset(name, coder, end) for end in ends)
+        if low > high:
+            raise ConditionError(f"Column {name!r}: the range ends before it begins.")
+        weights = _require(coder.weights((low, high)), name, "that range", coder)
+        ends_inside = (max(low, coder.extremes[0]), min(high, coder.extremes[1]))
+        return Confinement(position, weights, limits=_on_grid(coder, ends_inside))
+    offsets = np.unique([_offset(name, coder, value) for value in _as_list(wanted)])
+    low, high = coder.extremes if len(coder.knots) else (np.nan, np.nan)
+    offsets = offsets[(offsets >= low) & (offsets <= high)]
+    weights = np.zeros(coder.n_tokens)
+    if len(offsets):
+        tokens = coder.encode_numbers(offsets)
+        fits = (coder.knots[tokens, 0] <= offsets) & (offsets <= coder.knots[tokens, -1])
+        offsets, tokens = offsets[fits], tokens[fits]
+        weights[tokens] = 1.0
+    _require(weights, name, "the given value(s)", coder)
+    return Confinement(position, weights, choices=offsets)
+
+
+def _offset(name: str, coder: NumberCoder, value: Any) -> float:
+    try:
+        offset = coder.scale.offset_of(_native(value))
+    except SchemaError as error:
+        raise ConditionError(str(error)) from None
+    if np.isnan(offset):
+        raise ConditionError(f"Column {name!r}: a condition cannot be NaN; use MISSING.")
+    return offset
+
+
+def _on_grid(coder: NumberCoder, limits: tuple[float, float]) -> tuple[float, float]:
+    """Move the ends of a range inwards to values that the column can have."""
+    if coder.scale.decimals is None:
+        return limits
+    factor = 10.0**coder.scale.decimals
+    low = np.ceil(limits[0] * factor - 1e-6) / factor
+    high = np.floor(limits[1] * factor + 1e-6) / factor
+    return (float(low), float(high)) if low <= high else limits
+
+
+def _require(weights: Array, name: str, what: str, coder: NumberCoder | None = None) -> Array:
+    if weights.any():
+        return weights
+    if coder is not None:
+        raise ConditionError(
+            f"Column {name!r}: no value that the model can make lies in {what}; it makes values "
+            "between the clipped extremes shown by describe()."
+        )
+    raise ConditionError(
+        f"Column {name!r}: none of {what} can be sampled; unknown, or in too few rows (rare levels "
+        "are pooled unless declared in the schema)."
+    )

@@ -1,0 +1,260 @@
+"""Cells as numbers: integers, floats, decimals, dates and durations on one line, and back, exactly.
+
+A cell becomes ``(cell - base) / step``. Integer-like types are counted from an integer `base`, in
+whole steps (a date column that only holds midnights counts days), so that integers far beyond
+2**53 keep every digit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthgan.exceptions import SchemaError
+from synthgan.schema import Column
+
+Array = np.ndarray[Any, Any]
+
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_MOST_DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The line on which the cells of one numeric column lie.
+
+    Attributes
+    ----------
+    column : Column
+    base : int
+        Origin in ticks of the column's own unit; 0 for floats.
+    step : int
+        Ticks per unit; 1 for floats.
+    decimals : int or None
+        Floats are rounded to so many decimals; None keeps them as they are. 0 for all other kinds.
+    """
+
+    column: Column
+    base: int
+    step: int
+    decimals: int | None
+
+    @classmethod
+    def fit(cls, column: Column, values: pa.ChunkedArray) -> Scale:
+        """Find origin, step and decimals of a column."""
+        present = values.drop_null()
+        if pa.types.is_floating(column.arrow_type):
+            floats = np.unique(_to_float(present))
+            return cls(column, 0, 1, _decimals(floats))
+        ticks = _to_ticks(column, present)
+        if not len(ticks):
+            return cls(column, 0, 1, 0)
+        step = 1
+        if pa.types.is_temporal(column.arrow_type):
+            step = next(s for s in _steps(column.arrow_type) if not (ticks % s).any())
+        low = np.partition(ticks, min(column.min_count, len(ticks)) - 1)[
+            min(column.min_count, len(ticks)) - 1
+        ]
+        return cls(column, _round_base(int(low), int(ticks.max()) - int(low), step), step, 0)
+
+    @property
+    def half_step(self) -> float:
+        """Half the distance of neighbouring values, as an offset; 0 for unrounded floats."""
+        return 0.5 if not pa.types.is_floating(self.column.arrow_type) else 0.0
+
+    def to_numbers(self, values: pa.ChunkedArray) -> Array:
+        """Return non-missing cells as float64 offsets, shape (rows,)."""
+        if pa.types.is_floating(self.column.arrow_type):
+            return _to_float(values)
+        return (_to_ticks(self.column, values) - self.base) / self.step
+
+    def round(self, numbers: Array) -> Array:
+        """Round offsets to the grid of the column."""
+        if self.decimals is None:
+            return numbers
+        rounded: Array = np.round(numbers, self.decimals)
+        return rounded
+
+    def to_cells(self, numbers: Array, missing: Array) -> pa.Array:
+        """Return offsets as an Arrow array of the column's type; masked cells are missing."""
+        target = self.column.arrow_type
+        if pa.types.is_floating(target):
+            floats = numbers.astype(target.to_pandas_dtype())
+            return pa.array(floats, mask=missing)
+        ticks = np.rint(np.where(missing, 0, numbers)).astype(np.int64) * self.step + self.base
+        return _from_ticks(ticks, missing, target)
+
+    def spread_ties(self, numbers: Array) -> Array:
+        """Spread equal sorted values over their cell of the grid, so that quantiles are unbiased."""
+        if self.decimals is None or not len(numbers):
+            return numbers
+        width = 10.0**-self.decimals
+        _, start, counts = np.unique(numbers, return_index=True, return_counts=True)
+        rank = np.arange(len(numbers)) - np.repeat(start, counts)
+        return numbers + ((rank + 0.5) / np.repeat(counts, counts) - 0.5) * width
+
+    def bounds(self, numbers: Array, k: int) -> tuple[float, float]:
+        """Return the range of values that may be drawn, from sorted offsets.
+
+        Declared bounds are taken as they are; otherwise the `k`-th smallest and largest values,
+        rounded towards the middle to a power of ten that the distance to the 4k-th admits.
+        """
+        if self.column.bounds is not None:
+            low, high = (self.offset_of(edge) for edge in self.column.bounds)
+            return low, high
+        k = min(k, len(numbers))
+        far = min(4 * k, len(numbers))
+        low, high = float(numbers[k - 1]), float(numbers[-k])
+        low_far, high_far = float(numbers[far - 1]), float(numbers[-far])
+        low = _round_inward(low, low_far, np.ceil)
+        high = _round_inward(high, high_far, np.floor)
+        return (low, high) if low <= high else (float(numbers[k - 1]), float(numbers[k - 1]))
+
+    def offset_of(self, value: Any) -> float:
+        """Return the offset of one number, date or duration given by a user.
+
+        Raises
+        ------
+        SchemaError
+            If the value cannot be understood on this column's scale.
+        """
+        try:
+            return _offset_of(self, value)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError):
+            raise SchemaError(
+                f"Column {self.column.name!r} is {self.column.kind} ({self.column.type}); the given "
+                f"bound of type {type(value).__name__} is not a value of it."
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return {"base": self.base, "step": self.step, "decimals": self.decimals}
+
+    @classmethod
+    def from_dict(cls, column: Column, data: Mapping[str, Any]) -> Scale:
+        """Rebuild a scale from :meth:`to_dict`."""
+        decimals = data["decimals"]
+        return cls(
+            column, int(data["base"]), int(data["step"]), None if decimals is None else int(decimals)
+        )
+
+
+def _to_float(values: pa.ChunkedArray) -> Array:
+    return values.to_numpy().astype(np.float64)
+
+
+def _to_ticks(column: Column, values: pa.ChunkedArray) -> Array:
+    """Return exact int64 ticks of non-missing cells in the column's own unit."""
+    target = column.arrow_type
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_decimal(target):
+        return _decimal_ticks(values, target.scale, column.name)
+    if values.type != target:
+        values = values.cast(target)
+    if pa.types.is_temporal(target):
+        values = values.cast(pa.int32() if target.bit_width == 32 else pa.int64())
+    return values.to_numpy().astype(np.int64)
+
+
+def _decimal_ticks(values: pa.ChunkedArray, scale: int, name: str) -> Array:
+    wide = values.cast(pa.decimal128(38, scale)).combine_chunks()
+    if isinstance(wide, pa.ChunkedArray):
+        wide = pa.array([], type=pa.decimal128(38, scale))
+    if not len(wide):
+        return np.empty(0, np.int64)
+    words = np.frombuffer(wide.buffers()[1], np.int64)[2 * wide.offset :][: 2 * len(wide)]
+    low, high = words[0::2], words[1::2]
+    if (high != low >> 63).any():
+        raise SchemaError(f"Column {name!r} has decimals beyond 64 bits; cast it to float64.")
+    return low.copy()
+
+
+def _from_ticks(ticks: Array, missing: Array, target: pa.DataType) -> pa.Array:
+    if pa.types.is_decimal(target):
+        words = np.stack([ticks, ticks >> 63], axis=1).tobytes()
+        valid = pa.array(~missing).buffers()[1]
+        wide = pa.Array.from_buffers(
+            pa.decimal128(38, target.scale), len(ticks), [valid, pa.py_buffer(words)]
+        )
+        return wide.cast(target)
+    if pa.types.is_temporal(target):
+        raw = pa.array(ticks, mask=missing)
+        return raw.cast(pa.int32()).cast(target) if target.bit_width == 32 else raw.cast(target)
+    info = np.iinfo(target.to_pandas_dtype())
+    return pa.array(np.clip(ticks, info.min, min(info.max, 2**63 - 1)), mask=missing).cast(target)
+
+
+def _steps(arrow_type: pa.DataType) -> list[int]:
+    """Return candidate steps in ticks, coarsest first: day, hour, minute, second, ..., tick."""
+    if pa.types.is_date32(arrow_type):
+        return [1]
+    per_second = _UNITS[getattr(arrow_type, "unit", "ms")]
+    coarse = [per_second * s for s in (86400, 3600, 60, 1)]
+    fine = [per_second // d for d in (10**3, 10**6, 10**9) if per_second >= d]
+    return [*coarse, *fine]
+
+
+def _round_base(low: int, span: int, step: int) -> int:
+    """Return an origin near `low` that gives no value away: a multiple of a coarse power of ten."""
+    coarse = step * 10 ** max(len(str(max(span // step, 1))) - 1, 0)
+    return low // coarse * coarse
+
+
+def _round_inward(edge: float, far: float, towards: Any) -> float:
+    gap = abs(far - edge)
+    if not 0 < gap < np.inf:
+        return edge
+    grid = 10.0 ** np.floor(np.log10(gap))
+    if not 0 < grid < np.inf:
+        return edge
+    rounded = float(towards(edge / grid) * grid)
+    return rounded if np.isfinite(rounded) else edge
+
+
+def _decimals(floats: Array) -> int | None:
+    for decimals in range(_MOST_DECIMALS + 1):
+        if np.array_equal(np.round(floats, decimals), floats):
+            return decimals
+    return None
+
+
+def _offset_of(scale: Scale, value: Any) -> float:
+    target = scale.column.arrow_type
+    if value in (-np.inf, np.inf):
+        return float(value)
+    if isinstance(value, bool):
+        raise TypeError
+    if pa.types.is_timestamp(target):
+        import pandas as pd
+
+        stamp = pd.Timestamp(value)
+        if target.tz and stamp.tzinfo is None:
+            stamp = stamp.tz_localize(target.tz)
+        value = stamp if target.tz else stamp.tz_localize(None)
+        nanoseconds = value.as_unit("ns").value
+        return (nanoseconds * _UNITS[target.unit] / 10**9 - scale.base) / scale.step
+    if pa.types.is_date(target):
+        day = value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value)[:10])
+        value = pa.scalar(day, type=pa.date32()).cast(target)
+    elif pa.types.is_duration(target):
+        import pandas as pd
+
+        seconds = isinstance(value, (int, float))
+        delta = pd.Timedelta(value, unit="s") if seconds else pd.Timedelta(value)
+        return (delta.value * _UNITS[target.unit] / 10**9 - scale.base) / scale.step
+    elif pa.types.is_time(target):
+        clock = value if isinstance(value, dt.time) else dt.time.fromisoformat(str(value))
+        value = pa.scalar(clock, type=target)
+    elif pa.types.is_decimal(target):
+        return (float(value) * 10**target.scale - scale.base) / scale.step
+    else:
+        return (float(value) - scale.base) / scale.step
+    width = pa.int32() if target.bit_width == 32 else pa.int64()
+    return float(pc.cast(value, width).as_py() - scale.base) / scale.step

@@ -1,0 +1,1 @@
+"""Estimators: fit a model, sample from it, save it."""

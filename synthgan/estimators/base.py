@@ -1,0 +1,129 @@
+"""The thin base of all estimators: parameters, checks, saving and loading."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import numbers
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from synthgan._runtime import resolve_device
+from synthgan.exceptions import ModelFileError, ParameterError
+from synthgan.storage import read_model, write_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BaseSynthesizer", "load_model"]
+
+_REGISTRY: dict[str, type[BaseSynthesizer]] = {}
+
+
+class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
+    """What all estimators share: parameter checks, the device, and one file per model.
+
+    A subclass lists its numeric parameters in ``_bounds`` and implements ``_to_model`` and
+    ``_from_model``.
+    """
+
+    #: Parameter -> (type, lowest, highest); None is always allowed.
+    _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _REGISTRY[cls.__name__] = cls
+
+    def _check_parameters(self) -> None:
+        for name, (kind, low, high) in self._bounds.items():
+            check_number(type(self).__name__, name, getattr(self, name), kind, low, high)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, by convention ``*.synthgan``.
+
+        The file holds JSON and safetensors, no pickle and no row of the training table. It is
+        written to a temporary file first, so a failure leaves an older file as it was.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        DataError
+            If the file cannot be written.
+        """
+        check_is_fitted(self)
+        model, tensors = self._to_model()
+        model["estimator"] = type(self).__name__
+        model["version"] = importlib.metadata.version("synthgan")
+        write_model(path, model, tensors)
+
+    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        raise NotImplementedError
+
+    @classmethod
+    def _from_model(
+        cls, model: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]], device: torch.device
+    ) -> Self:
+        raise NotImplementedError
+
+
+def check_number(owner: str, name: str, value: Any, kind: type, low: float, high: float) -> None:
+    """Raise if a parameter is not a number of `kind` in the closed range; None passes.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if value is None:
+        return
+    wanted = numbers.Integral if kind is int else numbers.Real
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, wanted)
+        or not math.isfinite(value)
+        or not low <= value <= high
+    ):
+        noun = "an int" if kind is int else "a number"
+        shown = value if isinstance(value, (int, float)) else type(value).__name__
+        raise ParameterError(
+            f"The {name!r} parameter of {owner} must be {noun} in [{low:g}, {high:g}] or None. "
+            f"Got {shown} instead."
+        )
+
+
+def load_model(path: str | os.PathLike[str], *, device: str = "auto") -> Any:
+    """Load a model that an estimator saved.
+
+    Parameters
+    ----------
+    path : path
+    device : str, default "auto"
+        Where to put the weights; a model fitted on a GPU loads on a CPU and the other way round.
+
+    Returns
+    -------
+    estimator
+        Fitted, of the class that was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, foreign, or from a newer release. Nothing in it is executed.
+    """
+    target = resolve_device(device)
+    model, tensors = read_model(path)
+    estimator = _REGISTRY.get(str(model.get("estimator")))
+    if estimator is None:
+        raise ModelFileError(f"{path} holds an estimator that this release does not know.")
+    try:
+        loaded = estimator._from_model(model, tensors, target)
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        raise ModelFileError(f"{path} is damaged: {type(error).__name__} while rebuilding.") from error
+    return loaded

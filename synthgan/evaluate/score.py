@@ -1,0 +1,131 @@
+"""One measured number, never alone: its interval, its best value and its reference rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from synthgan.exceptions import ParameterError
+
+__all__ = ["REFERENCES", "Direction", "Score", "attach_references"]
+
+Direction = Literal["lower", "higher", "near"]
+
+#: Names of the reference rows, in the order in which they are shown.
+REFERENCES = ("independent_columns", "bootstrap", "holdout")
+
+_DIRECTIONS = ("lower", "higher", "near")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with what is needed to read it.
+
+    Attributes
+    ----------
+    name : str
+        Machine-readable name, for example ``"trend_error"``.
+    value : float or None
+        None if the score could not be computed; then `reason` says why.
+    direction : {"lower", "higher", "near"}
+        Whether lower or higher is better, or nearer to `best`.
+    best : float or None
+        The value of a perfect table.
+    interval : (float, float) or None
+        95 % interval; what it covers is said by the function that made the score.
+    references : dict of str to float or None
+        The same measurement on the reference rows (:data:`REFERENCES`); None where a row does not
+        apply or could not be computed.
+    reason : str or None
+        Why there is no value.
+    note : str
+        A caveat that belongs to the number.
+
+    Raises
+    ------
+    ParameterError
+        If the parts contradict each other.
+
+    Examples
+    --------
+    >>> Score("shape_error", 1.2, "lower", 0.0, references={"bootstrap": 0.4}).to_dict()["value"]
+    1.2
+    """
+
+    name: str
+    value: float | None
+    direction: Direction
+    best: float | None
+    interval: tuple[float, float] | None = None
+    references: Mapping[str, float | None] = field(default_factory=dict)
+    reason: str | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.direction not in _DIRECTIONS:
+            raise ParameterError(f"direction must be one of {_DIRECTIONS}, got {self.direction!r}.")
+        if (self.value is None) != (self.reason is not None):
+            raise ParameterError(f"Score {self.name!r} needs either a value or a reason.")
+        numbers = [self.value, self.best, *(self.interval or ()), *self.references.values()]
+        if not all(x is None or math.isfinite(x) for x in numbers):
+            raise ParameterError(f"Score {self.name!r} holds a number that is not finite.")
+        if self.interval is not None and self.interval[0] > self.interval[1]:
+            raise ParameterError(f"Score {self.name!r} has its interval the wrong way round.")
+
+    @classmethod
+    def not_computable(
+        cls, name: str, reason: str, direction: Direction, best: float | None, note: str = ""
+    ) -> Score:
+        """Return a score without a value."""
+        return cls(name, None, direction, best, reason=reason, note=note)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; :meth:`from_dict` is its inverse."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "interval": None if self.interval is None else list(self.interval),
+            "direction": self.direction,
+            "best": self.best,
+            "references": dict(self.references),
+            "reason": self.reason,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Score:
+        """Rebuild a score from :meth:`to_dict`."""
+        interval = data["interval"]
+        return cls(
+            name=str(data["name"]),
+            value=data["value"],
+            direction=cast(Direction, data["direction"]),
+            best=data["best"],
+            interval=None if interval is None else (float(interval[0]), float(interval[1])),
+            references=dict(data["references"]),
+            reason=data["reason"],
+            note=str(data["note"]),
+        )
+
+
+def attach_references(by_table: Mapping[str, Sequence[Score]]) -> list[Score]:
+    """Return the scores of ``"synthetic"`` with the values of the other tables as references.
+
+    Parameters
+    ----------
+    by_table : dict of str to list of Score
+        The same scores in the same order for ``"synthetic"`` and for each reference row.
+    """
+    return [
+        dataclasses.replace(
+            score,
+            references={
+                **score.references,
+                **{row: s[i].value for row, s in by_table.items() if row != "synthetic"},
+            },
+        )
+        for i, score in enumerate(by_table["synthetic"])
+    ]

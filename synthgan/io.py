@@ -1,0 +1,371 @@
+"""Tables in and out: any frame or file becomes an Arrow table, and comes back as what it was.
+
+Arrow is the one currency inside the package. :class:`Container` remembers what the caller handed
+in (pandas with its dtypes and labels, polars, Arrow or a NumPy array), so that a synthetic table
+goes back in the same form.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from synthgan.exceptions import DataError, SchemaError
+
+__all__ = [
+    "Container",
+    "parse_arrow_type",
+    "read_frame",
+    "read_table",
+    "write_atomically",
+    "write_table",
+]
+
+#: Unquoted CSV fields that mean "missing"; a quoted field is always text.
+CSV_NULLS = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+
+_SIMPLE_TYPES: dict[str, pa.DataType] = {
+    str(t): t
+    for t in [
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float16(), pa.float32(), pa.float64()),
+        *(pa.bool_(), pa.string(), pa.large_string(), pa.null(), pa.date32(), pa.date64()),
+    ]
+}
+
+
+def parse_arrow_type(text: str) -> pa.DataType:
+    """Return the Arrow type whose ``str()`` is `text`.
+
+    Raises
+    ------
+    SchemaError
+        If the text names no type that a column may have.
+
+    Examples
+    --------
+    >>> parse_arrow_type("timestamp[us, tz=Europe/Berlin]")
+    TimestampType(timestamp[us, tz=Europe/Berlin])
+    """
+    if text in _SIMPLE_TYPES:
+        return _SIMPLE_TYPES[text]
+    if text == "string_view":
+        return pa.string_view()
+    if match := re.fullmatch(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]", text):
+        return pa.timestamp(match[1], tz=match[2])
+    if match := re.fullmatch(r"duration\[(s|ms|us|ns)\]", text):
+        return pa.duration(match[1])
+    if match := re.fullmatch(r"time(32|64)\[(s|ms|us|ns)\]", text):
+        return pa.time32(match[2]) if match[1] == "32" else pa.time64(match[2])
+    if match := re.fullmatch(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)", text):
+        return getattr(pa, f"decimal{match[1]}")(int(match[2]), int(match[3]))
+    if match := re.fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", text):
+        index, value = parse_arrow_type(match[2]), parse_arrow_type(match[1])
+        return pa.dictionary(index, value, ordered=match[3] == "1")
+    raise SchemaError(f"Unknown column type {text!r} in a schema.")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the caller's table was, so that another one like it can be built.
+
+    Attributes
+    ----------
+    kind : {"pandas", "polars", "arrow", "numpy"}
+    labels : tuple
+        pandas column labels in order; they need not be strings.
+    dtypes : tuple of str
+        pandas dtypes in the same order, or one NumPy dtype per column.
+    """
+
+    kind: str
+    labels: tuple[Any, ...] = ()
+    dtypes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; labels other than str and int are kept as text."""
+        labels = [x if isinstance(x, (str, int)) else str(x) for x in self.labels]
+        return {"kind": self.kind, "labels": labels, "dtypes": list(self.dtypes)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Container:
+        """Rebuild a container from :meth:`to_dict`."""
+        return cls(str(data["kind"]), tuple(data["labels"]), tuple(map(str, data["dtypes"])))
+
+    def restore(self, table: pa.Table) -> Any:
+        """Return `table` in the caller's form, with the caller's dtypes.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Columns in the order of the table that this container was taken from.
+        """
+        if self.kind == "arrow":
+            return table
+        if self.kind == "polars":
+            import polars
+
+            return polars.from_arrow(table)
+        columns = [
+            _to_series(column, dtype)
+            for column, dtype in zip(table.itercolumns(), self.dtypes, strict=True)
+        ]
+        if self.kind == "numpy":
+            return _to_array(columns, self.dtypes)
+        frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+        frame.columns = pd.Index(self.labels, tupleize_cols=False)
+        return frame
+
+
+def _to_series(column: pa.ChunkedArray, dtype: str) -> pd.Series[Any]:
+    values = column.combine_chunks()
+    if isinstance(values, pa.ChunkedArray):  # zero chunks
+        values = pa.array([], type=column.type)
+    if dtype == "category":
+        return pd.Series(values.to_pandas())
+    if dtype.endswith("[pyarrow]") and not dtype.startswith(("string[", "str")):
+        return pd.Series(pd.arrays.ArrowExtensionArray(values))  # type: ignore[attr-defined]
+    if dtype == "object":
+        return pd.Series(np.array([*values.to_pylist(), None], dtype=object)[:-1])
+    if dtype[:1].isupper() or dtype.startswith(("string", "boolean", "str")):
+        return pd.Series(pd.arrays.ArrowExtensionArray(values)).astype(dtype)  # type: ignore[attr-defined]
+    return pd.Series(values.to_pandas()).astype(dtype)
+
+
+def _to_array(columns: Sequence[pd.Series[Any]], dtypes: Sequence[str]) -> np.ndarray[Any, Any]:
+    shared = dtypes[0] if len(set(dtypes)) == 1 else "object"
+    return np.column_stack([np.asarray(c, dtype=shared) for c in columns])
+
+
+def read_table(data: Any) -> pa.Table:
+    """Return any supported table as an Arrow table.
+
+    Parameters
+    ----------
+    data : DataFrame, Arrow table or reader, polars frame, array, str or Path
+        A path must end in ``.parquet``, ``.pq``, ``.csv``, ``.csv.gz`` or ``.tsv``. Anything that
+        exports an Arrow C stream is accepted. A row index is ignored.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    SchemaError
+        If column names repeat, or a column mixes types or is nested.
+    DataError
+        If the file cannot be read or the object is no table.
+    """
+    return read_with_container(data)[0]
+
+
+def read_with_container(data: Any) -> tuple[pa.Table, Container]:
+    """Return ``(table, container)``: see :func:`read_table` and :class:`Container`."""
+    if isinstance(data, (str, os.PathLike)):
+        table, container = _read_path(Path(data)), Container("pandas")
+        _require_unique(table.column_names)
+        frame_dtypes = tuple(_pandas_dtype(field.type) for field in table.schema)
+        return table, Container(container.kind, tuple(table.column_names), frame_dtypes)
+    if isinstance(data, pd.DataFrame):
+        return _from_pandas(data)
+    if isinstance(data, np.ndarray):
+        return _from_numpy(data)
+    if isinstance(data, pd.Series):
+        raise DataError("Expected a table, got a pandas Series; use series.to_frame().")
+    if isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if isinstance(data, pa.Table):
+        _require_unique(data.column_names)
+        return data, Container("arrow")
+    if hasattr(data, "__arrow_c_stream__"):
+        table = pa.table(data)
+        _require_unique(table.column_names)
+        kind = "polars" if type(data).__module__.split(".")[0] == "polars" else "arrow"
+        return table, Container(kind)
+    if isinstance(data, (list, dict)):
+        raise DataError(f"Expected a table, got a {type(data).__name__}; use pandas.DataFrame(...).")
+    raise DataError(
+        f"Cannot read a table from {type(data).__name__}; pass a DataFrame, Arrow table, polars "
+        "frame, 2-d array, or a path to a .parquet or .csv file."
+    )
+
+
+def read_frame(data: Any) -> pd.DataFrame:
+    """Return any supported table as a pandas frame with the dtypes that it has or implies."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    table, container = read_with_container(data)
+    if container.kind in ("pandas", "numpy"):
+        frame = Container("pandas", tuple(table.column_names), container.dtypes).restore(table)
+    else:
+        dtypes = tuple(_pandas_dtype(field.type) for field in table.schema)
+        frame = Container("pandas", tuple(table.column_names), dtypes).restore(table)
+    assert isinstance(frame, pd.DataFrame)
+    return frame
+
+
+def _pandas_dtype(arrow_type: pa.DataType) -> str:
+    """Return the pandas dtype that holds `arrow_type` with its missing values, losing nothing."""
+    if pa.types.is_dictionary(arrow_type):
+        return "category"
+    if pa.types.is_integer(arrow_type):
+        name = str(arrow_type)
+        return name.replace("uint", "UInt") if name.startswith("u") else name.capitalize()
+    if pa.types.is_boolean(arrow_type):
+        return "boolean"
+    if pa.types.is_floating(arrow_type):
+        return str(arrow_type.to_pandas_dtype().__name__)
+    if pa.types.is_timestamp(arrow_type):
+        zone = f", {arrow_type.tz}" if arrow_type.tz else ""
+        return f"datetime64[{arrow_type.unit}{zone}]"
+    if pa.types.is_duration(arrow_type):
+        return f"timedelta64[{arrow_type.unit}]"
+    return "object"
+
+
+def _require_unique(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise SchemaError(f"Column name {name!r} occurs more than once; rename the columns.")
+        seen.add(name)
+
+
+def _from_pandas(frame: pd.DataFrame) -> tuple[pa.Table, Container]:
+    labels = tuple(frame.columns)
+    names = [label if isinstance(label, str) else str(label) for label in labels]
+    _require_unique(names)
+    arrays = [
+        _series_to_arrow(frame.iloc[:, position], name) for position, name in enumerate(names)
+    ]
+    dtypes = tuple(_dtype_name(dtype) for dtype in frame.dtypes)
+    return pa.Table.from_arrays(arrays, names=names), Container("pandas", labels, dtypes)
+
+
+def _dtype_name(dtype: Any) -> str:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category"
+    if isinstance(dtype, pd.StringDtype):
+        return repr(dtype) if dtype.na_value is pd.NA else "str"
+    return str(dtype)
+
+
+def _series_to_arrow(series: pd.Series[Any], name: str) -> pa.Array | pa.ChunkedArray:
+    dtype = series.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        raise SchemaError(f"Column {name!r} is sparse; use frame.sparse.to_dense().")
+    if isinstance(dtype, pd.PeriodDtype):
+        raise SchemaError(f"Column {name!r} holds periods; use series.dt.to_timestamp().")
+    if isinstance(dtype, pd.IntervalDtype):
+        raise SchemaError(f"Column {name!r} holds intervals; use their left and right ends.")
+    if dtype.kind == "c":
+        raise SchemaError(f"Column {name!r} is complex; split it into real and imaginary parts.")
+    if isinstance(dtype, pd.CategoricalDtype) and isinstance(
+        dtype.categories.dtype, (pd.IntervalDtype, pd.PeriodDtype)
+    ):
+        raise SchemaError(f"Column {name!r} has interval or period categories; turn them into str.")
+    try:
+        return pa.array(series.array, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        pass  # the original message quotes a cell, so it is not chained
+    raise SchemaError(
+        f"Column {name!r} mixes types or holds Python objects; give it one type, for example "
+        f"with frame[{name!r}].astype(str)."
+    )
+
+
+def _from_numpy(array: np.ndarray[Any, Any]) -> tuple[pa.Table, Container]:
+    if array.ndim != 2:
+        raise DataError(
+            f"Expected a 2-d array, got {array.ndim}-d with shape {array.shape}; reshape your data "
+            "with array.reshape(-1, 1) if it has a single feature."
+        )
+    frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+    if array.dtype == object:
+        frame = frame.infer_objects()
+    table, container = _from_pandas(frame)
+    if array.dtype != object:
+        return table, Container("numpy", container.labels, (str(array.dtype),) * array.shape[1])
+    return table, Container("numpy", container.labels, ("object",) * array.shape[1])
+
+
+def _read_path(path: Path) -> pa.Table:
+    if not path.exists():
+        raise DataError(f"No such file: {path}")
+    suffixes = "".join(path.suffixes[-2:]).lower()
+    try:
+        if suffixes.endswith((".parquet", ".pq")):
+            return pa.parquet.read_table(path)
+        if suffixes.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
+            delimiter = "\t" if ".tsv" in suffixes else ","
+            return pa.csv.read_csv(
+                path,
+                parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pa.csv.ConvertOptions(
+                    null_values=CSV_NULLS, strings_can_be_null=True, quoted_strings_can_be_null=False
+                ),
+            )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        kind = type(error).__name__
+        raise DataError(f"Cannot read {path}: the file is damaged or not a table ({kind}).") from None
+    raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
+    """Write a file so that it is either whole and new, or as it was before.
+
+    Parameters
+    ----------
+    path : path
+        Where the file goes; its folder must exist.
+    write : callable
+        Called with the path of a temporary file in the same folder.
+    """
+    path = Path(path)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    os.close(descriptor)
+    try:
+        write(name)
+        with open(name, "rb+") as handle:
+            os.fsync(handle.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_table(data: Any, path: str | os.PathLike[str]) -> None:
+    """Write a table to a ``.parquet`` or ``.csv`` file, atomically.
+
+    Raises
+    ------
+    DataError
+        If the format is unknown or the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    table = read_table(data)
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            write_atomically(path, lambda name: pa.parquet.write_table(table, name))
+        elif path.suffix.lower() == ".csv":
+            write_atomically(path, lambda name: pa.csv.write_csv(table, name))
+        else:
+            raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error

@@ -1,0 +1,226 @@
+"""The networks: a generator that completes rows, and a critic that judges completions.
+
+Tensors in, tensors out: nothing here knows a column name, a loss or a data type. A row is a tensor
+of tokens, one small categorical variable per column. The extra token ``sizes[j]`` of variable ``j``
+means *hidden*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Cosines that describe the tokens of an ordered variable.
+WAVES = 32
+
+
+class TokenTable(nn.Module):
+    """One vector per token of every variable.
+
+    A free vector for each token, and for variables whose tokens are ordered (numbers) a smooth
+    part: a sum of cosines of the token's rank, shared by all tokens of the variable. Gradients of
+    one bin so reach its neighbours, and fine bins can be learned from few rows.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Rows of the table that belong to each variable.
+    n_ordered : sequence of int
+        Leading tokens of each variable that are in ascending order; 0 for unordered variables.
+    width : int
+        Length of each vector.
+    scale : float
+        Standard deviation of the free vectors at the start.
+
+    Shape: () -> (sum of sizes, width).
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, scale: float
+    ) -> None:
+        super().__init__()
+        self.free = nn.Parameter(torch.empty(sum(sizes), width))
+        self.scale = scale
+        starts = [0]
+        for size in sizes:
+            starts.append(starts[-1] + size)
+        ordered = [(starts[j], n) for j, n in enumerate(n_ordered) if n > 2]
+        longest = max((n for _, n in ordered), default=0)
+        basis = torch.zeros(len(ordered), longest, WAVES)
+        slots = []
+        for v, (start, n) in enumerate(ordered):
+            basis[v, :n] = _cosines(n)
+            slots.append((v * longest + torch.arange(n), start + torch.arange(n)))
+        self.register_buffer("basis", basis, persistent=False)
+        source = torch.cat([s for s, _ in slots]) if slots else torch.empty(0, dtype=torch.long)
+        target = torch.cat([t for _, t in slots]) if slots else torch.empty(0, dtype=torch.long)
+        self.register_buffer("source", source, persistent=False)
+        self.register_buffer("target", target, persistent=False)
+        self.smooth = nn.Parameter(torch.zeros(len(ordered), WAVES, width))
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the starting values."""
+        with torch.no_grad():
+            self.free.normal_(0.0, self.scale, generator=generator)
+            self.smooth.normal_(0.0, self.scale, generator=generator)
+
+    def forward(self) -> Tensor:
+        """Return the whole table."""
+        if not self.smooth.numel():
+            return self.free
+        curves = torch.bmm(self.basis, self.smooth).flatten(0, 1)  # (variables * longest, width)
+        added = curves.index_select(0, self.source).to(self.free.dtype)
+        return self.free.index_add(0, self.target, added)
+
+
+def _cosines(n: int) -> Tensor:
+    """Return ``WAVES`` cosines on `n` equal steps, higher frequencies smaller, shape (n, WAVES)."""
+    position = (torch.arange(n) + 0.5) / n
+    frequency = torch.arange(1, WAVES + 1)
+    waves = torch.cos(math.pi * position[:, None] * frequency) * math.sqrt(2.0)
+    return torch.where(frequency < n, waves / frequency.sqrt(), 0.0)
+
+
+class ResidualBlock(nn.Module):
+    """``h + out(relu(in(norm(h))))``.
+
+    Shape: (rows, width) -> (rows, width).
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+        self.expand = nn.Linear(width, width)
+        self.project = nn.Linear(width, width)
+        self.dropout = dropout
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the starting values: the block starts as the identity plus a little noise."""
+        bound = 1.0 / math.sqrt(self.expand.in_features)
+        with torch.no_grad():
+            self.expand.weight.uniform_(-bound * 1.7, bound * 1.7, generator=generator)
+            self.project.weight.uniform_(-bound * 0.3, bound * 0.3, generator=generator)
+            self.expand.bias.zero_()
+            self.project.bias.zero_()
+
+    def forward(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        """Apply the block; `dropout` is the generator of the dropout mask, None at sampling."""
+        u = F.rms_norm(h, h.shape[-1:], self.gain.to(h.dtype))
+        u = F.relu(self.expand(u))
+        if dropout is not None and self.dropout:
+            keep = torch.empty_like(u).bernoulli_(1 - self.dropout, generator=dropout)
+            u = u * keep / (1 - self.dropout)
+        return h + self.project(u)
+
+
+class RowGenerator(nn.Module):
+    """Predicts every hidden variable of a row from the visible ones.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Tokens of each variable.
+    n_ordered : sequence of int
+        Leading tokens of each variable that are in ascending order.
+    width, depth : int
+        Width and number of residual blocks.
+    dropout : float
+        Share of units dropped in each block while training.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        n_ordered: Sequence[int],
+        width: int,
+        depth: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.width = width
+        self.inputs = TokenTable([s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(len(sizes)))
+        self.blocks = nn.ModuleList(ResidualBlock(width, dropout) for _ in range(depth))
+        self.gain = nn.Parameter(torch.ones(width))
+        self.outputs = TokenTable(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
+        self.bias = nn.Parameter(torch.zeros(sum(sizes)))
+        starts = torch.tensor([0, *[s + 1 for s in sizes]]).cumsum(0)[:-1]
+        self.register_buffer("starts", starts, persistent=False)
+        self.register_buffer("hidden", torch.tensor(self.sizes), persistent=False)
+
+    def reset(self, generator: torch.Generator, log_frequencies: Tensor) -> None:
+        """Draw the starting weights; `log_frequencies` (sum of sizes,) start the biases."""
+        self.inputs.reset(generator)
+        self.outputs.reset(generator)
+        for block in self.blocks:
+            block.reset(generator)  # type: ignore[operator]
+        with torch.no_grad():
+            self.bias.copy_(log_frequencies)
+
+    def features(
+        self, tokens: Tensor, visible: Tensor, dropout: torch.Generator | None = None
+    ) -> Tensor:
+        """Return what the visible part of each row says.
+
+        Shape: tokens (rows, variables) int64, visible (rows, variables) bool -> (rows, width).
+        """
+        index = torch.where(visible, tokens, self.hidden) + self.starts
+        h = F.embedding_bag(index, self.inputs(), mode="sum")
+        return self.trunk(h, dropout)
+
+    def trunk(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        """Apply the residual blocks and the last norm. Shape: (rows, width) -> (rows, width)."""
+        for block in self.blocks:
+            h = block(h, dropout)
+        return F.rms_norm(h, (self.width,), self.gain.to(h.dtype))
+
+    def logits(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return one tensor of logits per variable, each of shape (rows, sizes[j])."""
+        whole = F.linear(features, self.outputs(), self.bias)
+        return whole.split(self.sizes, dim=1)
+
+
+class RowCritic(nn.Module):
+    """Scores completed rows: how real is this completion of that condition.
+
+    Parameters
+    ----------
+    sizes, n_ordered : sequence of int
+        As for :class:`RowGenerator`.
+    width, depth : int
+        Width and number of residual blocks.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, depth: int
+    ) -> None:
+        super().__init__()
+        self.inputs = TokenTable(sizes, n_ordered, width, 1 / math.sqrt(len(sizes)))
+        self.mask = nn.Linear(len(sizes), width)
+        self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
+        self.score = nn.Linear(width, 1)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the starting weights."""
+        self.inputs.reset(generator)
+        bound = 1 / math.sqrt(self.score.in_features)
+        with torch.no_grad():
+            for layer in (self.mask, self.score):
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.zero_()
+        for block in self.blocks:
+            block.reset(generator)  # type: ignore[operator]
+
+    def forward(self, onehots: Tensor, visible: Tensor) -> Tensor:
+        """Return one score per row, higher is more real.
+
+        Shape: onehots (rows, sum of sizes), visible (rows, variables) -> (rows,).
+        """
+        h = onehots @ self.inputs() + self.mask(visible.to(onehots.dtype))
+        for block in self.blocks:
+            h = block(h)
+        return self.score(F.relu(h)).squeeze(1)

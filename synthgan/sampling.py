@@ -1,0 +1,259 @@
+"""From a trained generator to rows: hidden columns are revealed group by group.
+
+Rows are drawn in blocks of fixed size. Block ``b`` of a sample depends on ``(seed, b)`` alone, so
+the rows do not depend on how many are asked for, nor on batch sizes, threads or processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synthgan._runtime import numpy_generator
+from synthgan.networks import RowGenerator
+
+__all__ = ["BLOCK", "Sampler", "random_groups"]
+
+#: Rows of one block; all of them share the order in which columns are revealed.
+BLOCK = 1024
+
+#: Candidates per row among which a joint range condition chooses.
+CANDIDATES = 16
+
+
+def random_groups(
+    columns: Sequence[int], steps: int, generator: np.random.Generator
+) -> list[list[int]]:
+    """Split `columns`, in random order, into `steps` groups of nearly equal size.
+
+    Examples
+    --------
+    >>> groups = random_groups(range(5), 2, numpy_generator(0, "order"))
+    >>> sorted(map(len, groups)), sorted(sum(groups, []))
+    ([2, 3], [0, 1, 2, 3, 4])
+    """
+    order = generator.permutation(np.asarray(columns, dtype=np.int64))
+    parts = np.array_split(order, min(steps, max(len(order), 1)))
+    return [part.tolist() for part in parts if len(part)]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws tokens from a trained generator.
+
+    Parameters
+    ----------
+    generator : RowGenerator
+        In evaluation; its weights are not changed.
+    precision : torch.dtype or None
+        Dtype of the matrix products of the trunk, or None for float32.
+    """
+
+    generator: RowGenerator
+    precision: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        with torch.no_grad():
+            tables = (self.generator.inputs().detach(), self.generator.outputs().detach())
+        object.__setattr__(self, "_tables", tables)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.generator.bias.device
+
+    @torch.no_grad()
+    def complete(
+        self,
+        codes: Tensor,
+        known: Tensor,
+        groups: Sequence[Sequence[int]],
+        uniforms: Tensor,
+        weights: Sequence[Tensor | None],
+    ) -> Tensor:
+        """Fill the hidden cells of a block.
+
+        Parameters
+        ----------
+        codes : Tensor, shape (rows, variables), int64
+            Tokens; those of hidden cells are ignored.
+        known : Tensor, shape (rows, variables), bool
+        groups : sequence of lists of int
+            Variables to reveal, group after group; those of one group are drawn independently of
+            each other given all that is visible.
+        uniforms : Tensor, shape (rows, variables), float32 in [0, 1)
+            One number per cell to draw.
+        weights : sequence of Tensor or None
+            For each variable, factors on the probabilities of its tokens.
+
+        Returns
+        -------
+        Tensor, shape (rows, variables), int64
+        """
+        return self._reveal(codes, known, groups, uniforms, weights)[0]
+
+    def _reveal(
+        self,
+        codes: Tensor,
+        known: Tensor,
+        groups: Sequence[Sequence[int]],
+        uniforms: Tensor,
+        weights: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the completed tokens and the log of the mass that the weights left, per row."""
+        inputs, _ = self._tables  # type: ignore[attr-defined]
+        starts, hidden = self.generator.starts, self.generator.hidden
+        codes = torch.where(known, codes, hidden)
+        total = F.embedding_bag(codes + starts, inputs, mode="sum")
+        log_mass = total.new_zeros(len(codes))
+        for group in groups:
+            features = self._features(total)
+            for j in group:
+                drawn, mass = self._draw(features, j, uniforms[:, j], weights[j])
+                fresh = ~known[:, j]
+                log_mass = log_mass + torch.where(fresh, mass, 0.0)
+                token = torch.where(fresh, drawn, codes[:, j])
+                change = inputs[token + starts[j]] - inputs[codes[:, j] + starts[j]]
+                total = total + change
+                codes[:, j] = token
+        return codes, log_mass
+
+    def _features(self, total: Tensor) -> Tensor:
+        if self.precision is None:
+            return self.generator.trunk(total)
+        with torch.autocast(total.device.type, self.precision):
+            return self.generator.trunk(total).float()
+
+    def _log_probabilities(self, features: Tensor, j: int) -> Tensor:
+        _, outputs = self._tables  # type: ignore[attr-defined]
+        sizes = self.generator.sizes
+        start = sum(sizes[:j])
+        part = slice(start, start + sizes[j])
+        return F.log_softmax(F.linear(features, outputs[part], self.generator.bias[part]), dim=1)
+
+    def _draw(
+        self, features: Tensor, j: int, uniform: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw variable `j` by inversion; also return the log of the mass that `weight` leaves."""
+        shares = self._log_probabilities(features, j).exp()
+        if weight is not None:
+            shares = shares * weight
+        running = shares.cumsum(1)
+        mass = running[:, -1:]
+        if weight is not None:  # where nothing is left, fall back on the weights themselves
+            empty = mass <= 1e-30
+            running = torch.where(empty, weight.cumsum(0), running)
+            mass = running[:, -1:]
+        token = torch.searchsorted(running, uniform[:, None] * mass, right=True).squeeze(1)
+        token = token.clamp_(max=running.shape[1] - 1)
+        last = torch.searchsorted(running, mass, right=False).squeeze(1)  # highest possible token
+        log_mass = torch.where(mass.squeeze(1) > 0, mass.squeeze(1), 1e-30).log()
+        return torch.minimum(token, last), log_mass
+
+    @torch.no_grad()
+    def draw_block(
+        self,
+        seed: int,
+        block: int,
+        *,
+        steps: int,
+        weights: Sequence[Tensor | None],
+        restricted: Sequence[int] = (),
+        codes: Tensor | None = None,
+        known: Tensor | None = None,
+    ) -> Tensor:
+        """Draw block number `block` of the sample with this `seed`.
+
+        Parameters
+        ----------
+        seed, block : int
+        steps : int
+            Groups in which the unrestricted variables are revealed.
+        weights : sequence of Tensor or None
+            Factors on the token probabilities of each variable.
+        restricted : sequence of int
+            Variables that a condition confines; they are drawn first, and jointly: among several
+            candidates for each row one is chosen by the probability that the model gives to the
+            confinement, so that the rows follow the model's conditional distribution
+            (sampling-importance resampling).
+        codes, known : Tensor, shape (BLOCK, variables), optional
+            Cells that are given.
+
+        Returns
+        -------
+        Tensor, shape (BLOCK, variables), int64
+        """
+        n_variables = len(self.generator.sizes)
+        if codes is None or known is None:
+            codes = torch.zeros((BLOCK, n_variables), dtype=torch.long, device=self.device)
+            known = torch.zeros((BLOCK, n_variables), dtype=torch.bool, device=self.device)
+        rng = numpy_generator(seed, "tokens", block)
+        if restricted:
+            codes, known = self._draw_restricted(rng, codes, known, list(restricted), weights)
+        open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
+        groups = random_groups(open_columns, steps, rng)
+        uniforms = self._uniforms(rng, len(codes))
+        return self.complete(codes, known, groups, uniforms, weights)
+
+    def _uniforms(self, rng: np.random.Generator, rows: int) -> Tensor:
+        draws = rng.random((rows, len(self.generator.sizes)), dtype=np.float32)
+        return torch.from_numpy(draws).to(self.device)
+
+    def _draw_restricted(
+        self,
+        rng: np.random.Generator,
+        codes: Tensor,
+        known: Tensor,
+        restricted: list[int],
+        weights: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the confined variables of a block in sequence, resampling by the mass left."""
+        rows = len(codes)
+        copies = CANDIDATES if len(restricted) > 1 else 1
+        tall, tall_known = codes.repeat(copies, 1), known.repeat(copies, 1)
+        groups = [[j] for j in restricted]
+        uniforms = self._uniforms(rng, rows * copies)
+        drawn, log_mass = self._reveal(tall, tall_known, groups, uniforms, weights)
+        pick = torch.zeros(rows, dtype=torch.long, device=self.device)
+        if copies > 1:
+            share = log_mass.view(copies, rows).T.softmax(1).cumsum(1)
+            choice = torch.from_numpy(rng.random((rows, 1), dtype=np.float32)).to(self.device)
+            pick = torch.searchsorted(share, choice).squeeze(1).clamp_(max=copies - 1)
+        drawn = drawn.view(copies, rows, -1)[pick, torch.arange(rows, device=self.device)]
+        known = known.clone()
+        known[:, restricted] = True
+        return drawn, known
+
+    @torch.no_grad()
+    def log_probability_of_weights(
+        self, restricted: Sequence[int], weights: Sequence[Tensor | None], seed: int = 0
+    ) -> float:
+        """Estimate the log-probability that a row satisfies a condition, by 1,024 draws."""
+        n_variables = len(self.generator.sizes)
+        codes = torch.zeros((BLOCK, n_variables), dtype=torch.long, device=self.device)
+        known = torch.zeros((BLOCK, n_variables), dtype=torch.bool, device=self.device)
+        uniforms = self._uniforms(numpy_generator(seed, "condition"), BLOCK)
+        groups = [[j] for j in restricted]
+        _, log_mass = self._reveal(codes, known, groups, uniforms, weights)
+        return float(log_mass.logsumexp(0) - np.log(BLOCK))
+
+    @torch.no_grad()
+    def log_likelihood(self, codes: Tensor, orders: int, seed: int) -> Tensor:
+        """Return the log-probability of complete rows, averaged over random orders, (rows,)."""
+        n_variables = len(self.generator.sizes)
+        inputs, _ = self._tables  # type: ignore[attr-defined]
+        starts, hidden = self.generator.starts, self.generator.hidden
+        total_score = codes.new_zeros(len(codes), dtype=torch.float64)
+        for number in range(orders):
+            order = numpy_generator(seed, "score", number).permutation(n_variables)
+            total = F.embedding_bag((hidden + starts).expand_as(codes), inputs, mode="sum")
+            for j in order.tolist():
+                scores = self._log_probabilities(self._features(total), j)
+                total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).double()
+                total = total + inputs[codes[:, j] + starts[j]] - inputs[hidden[j] + starts[j]]
+        return total_score / orders

@@ -1,0 +1,421 @@
+"""What the columns of a table are: names, kinds, types and the privacy defaults of each.
+
+A :class:`Schema` is inferred from data, read and edited by people, and stored as JSON. It holds
+no value of any row except what a user declares (levels, bounds) and, for columns of the pandas
+``category`` type, the names of levels that are frequent enough to be public.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthgan.exceptions import DataWarning, SchemaError
+from synthgan.io import parse_arrow_type, read_table
+
+__all__ = ["KINDS", "Column", "Schema", "infer_schema"]
+
+#: Kind of column -> what it means.
+KINDS: dict[str, str] = {
+    "boolean": "true or false",
+    "categorical": "a set of levels without an order",
+    "ordered": "a set of levels with a declared order",
+    "integer": "whole numbers",
+    "float": "real numbers",
+    "decimal": "exact decimal numbers",
+    "datetime": "dates or instants, with their time zone",
+    "timedelta": "durations or times of day",
+    "identifier": "unique keys: never learned, generated anew",
+    "constant": "one value, or nothing but missing cells",
+}
+
+_NUMERIC = ("integer", "float", "decimal", "datetime", "timedelta")
+_LEVELLED = ("boolean", "categorical", "ordered")
+_ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key)$|^id[_\s-]", re.IGNORECASE)
+_MANY_LEVELS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its kind, its type, and how it is protected.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        One of :data:`KINDS`.
+    type : str
+        The Arrow type, as text.
+    levels : tuple of str, int, float or bool, or None
+        Declared levels of a categorical or ordered column. Declared levels count as public and
+        are kept however rare. None: learned from the data.
+    bounds : (low, high) or None
+        Declared closed range of a numeric column, in the units of the column (ISO 8601 text for
+        dates, seconds for durations). None: learned, and clipped to the `min_count`-th extremes.
+    min_count : int
+        A value or level that occurs in fewer rows is never emitted because it was seen.
+    rare : {"suppress", "placeholder"}
+        What stands for the pooled rare levels in a sample: frequent levels drawn in their place,
+        or the text ``"(rare)"`` (text columns only).
+    """
+
+    name: str
+    kind: str
+    type: str
+    levels: tuple[Any, ...] | None = None
+    bounds: tuple[Any, Any] | None = None
+    min_count: int = 5
+    rare: str = "suppress"
+
+    def __post_init__(self) -> None:
+        where = f"Column {self.name!r}"
+        if self.kind not in KINDS:
+            raise SchemaError(f"{where}: kind must be one of {', '.join(KINDS)}; got {self.kind!r}.")
+        arrow_type = parse_arrow_type(self.type)
+        if self.kind in _NUMERIC and not _can_be_numeric(arrow_type):
+            raise SchemaError(f"{where}: a column of type {self.type} cannot be {self.kind}.")
+        if self.kind == "boolean" and not pa.types.is_boolean(arrow_type):
+            raise SchemaError(f'{where}: type {self.type} is not boolean; use kind="categorical".')
+        if not isinstance(self.min_count, int) or self.min_count < 1:
+            raise SchemaError(f"{where}: min_count must be an int >= 1; got {self.min_count!r}.")
+        if self.rare not in ("suppress", "placeholder"):
+            raise SchemaError(f'{where}: rare must be "suppress" or "placeholder".')
+        if self.rare == "placeholder" and not _is_text(_value_type(arrow_type)):
+            raise SchemaError(f'{where}: rare="placeholder" needs a text column, not {self.type}.')
+        if self.levels is not None:
+            if self.kind not in ("categorical", "ordered"):
+                raise SchemaError(f"{where}: levels belong to categorical and ordered columns.")
+            if not self.levels or len(set(self.levels)) != len(self.levels):
+                raise SchemaError(f"{where}: levels must be a non-empty list without repeats.")
+        if self.kind == "ordered" and self.levels is None:
+            raise SchemaError(f"{where}: an ordered column needs its levels, lowest first.")
+        if self.bounds is not None and self.kind not in _NUMERIC:
+            raise SchemaError(f"{where}: bounds belong to numeric columns.")
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are ordered numbers, dates or durations."""
+        return self.kind in _NUMERIC
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The Arrow type of the column."""
+        return parse_arrow_type(self.type)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, and name, kind and type."""
+        out: dict[str, Any] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.default is dataclasses.MISSING or value != item.default:
+                out[item.name] = list(value) if isinstance(value, tuple) else value
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Column:
+        """Build a column from :meth:`to_dict`; unknown fields are refused."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        if not isinstance(data, Mapping) or not {"name", "kind", "type"} <= set(data):
+            raise SchemaError('Every column of a schema needs "name", "kind" and "type".')
+        if extra := sorted(set(data) - known):
+            raise SchemaError(
+                f"Column {data['name']!r}: unknown field {extra[0]!r}; use {', '.join(sorted(known))}."
+            )
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of a table, in order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> schema = infer_schema(pd.DataFrame({"age": [31, 40, 31], "sex": ["f", "m", "f"]}))
+    >>> schema["age"].kind
+    'integer'
+    >>> schema.replace("age", bounds=(0, 120))["age"].bounds
+    (0, 120)
+    """
+
+    columns: tuple[Column, ...]
+    _by_name: dict[str, Column] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        if not self.columns:
+            raise SchemaError("A schema needs at least one column.")
+        self._by_name.update({column.name: column for column in self.columns})
+        if len(self._by_name) != len(self.columns):
+            raise SchemaError("Two columns of the schema have the same name.")
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Column:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise SchemaError(f"No column {name!r}; there are {', '.join(self.names)}.") from None
+
+    def __repr__(self) -> str:
+        wide = min(40, max(len(name) for name in self.names))
+        lines = [f"Schema of {len(self)} columns"]
+        for column in self:
+            notes = [f"min_count={column.min_count}"]
+            if column.levels is not None:
+                notes.append(f"{len(column.levels)} declared levels")
+            if column.bounds is not None:
+                notes.append(f"bounds={column.bounds}")
+            if column.rare != "suppress":
+                notes.append(f"rare={column.rare}")
+            line = f"  {column.name:<{wide}}  {column.kind:<11}  {column.type:<16}  {', '.join(notes)}"
+            lines.append(line)
+        return "\n".join(lines)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def replace(self, name: str, **changes: Any) -> Schema:
+        """Return a copy in which column `name` has other fields.
+
+        Parameters
+        ----------
+        name : str
+        **changes
+            Fields of :class:`Column`, for example ``kind="categorical"`` or ``bounds=(0, 120)``.
+        """
+        changed = Column.from_dict({**self[name].to_dict(), **changes})
+        return Schema(tuple(changed if c.name == name else c for c in self.columns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return {"columns": [column.to_dict() for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schema:
+        """Build a schema from :meth:`to_dict`."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("columns"), list):
+            raise SchemaError('A schema is a JSON object with a list "columns".')
+        return cls(tuple(Column.from_dict(column) for column in data["columns"]))
+
+    def to_json(self) -> str:
+        """Return the schema as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2, default=str, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schema:
+        """Read a schema from :meth:`to_json` text."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SchemaError(f"The schema is not valid JSON: line {error.lineno}.") from None
+        return cls.from_dict(data)
+
+    def differences(self, table: pa.Table) -> list[str]:
+        """Say how `table` differs from this schema; order does not count.
+
+        Returns
+        -------
+        list of str
+            One sentence for each missing, extra or differently typed column; empty if it fits.
+        """
+        found = dict(zip(table.column_names, table.schema.types, strict=True))
+        out = [f"column {c.name!r} is missing" for c in self if c.name not in found]
+        out += [f"column {name!r} is not part of the model" for name in found if name not in self]
+        for column in self:
+            arrow_type = found.get(column.name)
+            if arrow_type is not None and not _compatible(column.arrow_type, arrow_type):
+                out.append(f"column {column.name!r} is {arrow_type}, the model has {column.type}")
+        return out
+
+
+def _value_type(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+
+
+def _is_text(arrow_type: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(arrow_type) for test in tests)
+
+
+def _can_be_numeric(arrow_type: pa.DataType) -> bool:
+    return pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or (
+        pa.types.is_temporal(arrow_type) or pa.types.is_decimal(arrow_type)
+    )
+
+
+def _family(arrow_type: pa.DataType) -> str:
+    value = _value_type(arrow_type)
+    if pa.types.is_null(value):
+        return "any"
+    if _is_text(value):
+        return "text"
+    if pa.types.is_integer(value) or pa.types.is_floating(value) or pa.types.is_decimal(value):
+        return "number"
+    if pa.types.is_timestamp(value):
+        return f"timestamp tz={value.tz is not None}"
+    return re.split(r"[\[(0-9]", str(value))[0]
+
+
+def _compatible(ours: pa.DataType, theirs: pa.DataType) -> bool:
+    left, right = _family(ours), _family(theirs)
+    return left == right or "any" in (left, right)
+
+
+def infer_schema(data: Any, *, min_count: int = 5) -> Schema:
+    """Say what the columns of a table are.
+
+    Parameters
+    ----------
+    data : table
+        Anything that :func:`synthgan.io.read_table` reads.
+    min_count : int, default 5
+        The smallest number of rows that may share a value which a sample repeats; 5 is a common
+        minimum cell size in official statistics.
+
+    Returns
+    -------
+    Schema
+
+    Raises
+    ------
+    SchemaError
+        For an empty table, nested or binary columns, infinite numbers, free text, and integers
+        beyond 64 signed bits. The message names the column and the fix.
+
+    Warns
+    -----
+    DataWarning
+        For identifiers, columns without any value, and text columns with very many levels.
+    """
+    table = read_table(data)
+    if table.num_columns == 0:
+        raise SchemaError("The table has no columns.")
+    if table.num_rows == 0:
+        raise SchemaError("The table has no rows.")
+    names = table.column_names
+    return Schema(tuple(_infer_column(name, table[name], min_count) for name in names))
+
+
+def _infer_column(name: str, values: pa.ChunkedArray, min_count: int) -> Column:
+    arrow_type = values.type
+    where = f"Column {name!r}"
+    value_type = _value_type(arrow_type)
+    if pa.types.is_nested(value_type):
+        raise SchemaError(f"{where} is nested ({arrow_type}); flatten it into plain columns.")
+    if pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type):
+        raise SchemaError(f"{where} is binary; drop it, or decode it to text.")
+    if isinstance(value_type, pa.BaseExtensionType):
+        raise SchemaError(f"{where} has the extension type {value_type}; cast it to a plain type.")
+    text = str(arrow_type)
+    try:
+        parse_arrow_type(text)
+    except SchemaError:
+        raise SchemaError(f"{where} has type {text}, which is not supported; cast it.") from None
+    if values.null_count == len(values):
+        _warn(f"{where} has no value at all; it will be all missing in samples.")
+        return Column(name, "constant", text, min_count=min_count)
+    if pa.types.is_floating(value_type):
+        plain = values.cast(value_type) if pa.types.is_dictionary(arrow_type) else values
+        if not pc.all(pc.is_finite(plain.drop_null())).as_py():
+            raise SchemaError(
+                f"{where} holds infinite values; replace them with missing or a finite bound."
+            )
+    n_values = len(values) - values.null_count
+    n_distinct = pc.count_distinct(values.cast(value_type) if value_type != arrow_type else values)
+    n_distinct = n_distinct.as_py() - (values.null_count > 0) * 0
+    kind, levels = _kind_of(name, values, n_distinct, n_values)
+    return Column(name, kind, text, levels=levels, min_count=min_count)
+
+
+def _kind_of(
+    name: str, values: pa.ChunkedArray, n_distinct: int, n_values: int
+) -> tuple[str, tuple[Any, ...] | None]:
+    arrow_type = values.type
+    if pa.types.is_dictionary(arrow_type) and arrow_type.ordered:
+        chunk = values.unify_dictionaries().chunk(0)
+        return "ordered", tuple(chunk.dictionary.to_pylist())
+    if n_distinct == 1:
+        return "constant", None
+    if pa.types.is_boolean(arrow_type):
+        return "boolean", None
+    if pa.types.is_dictionary(arrow_type):
+        if _is_text(arrow_type.value_type):
+            return _kind_of_text(name, values.cast(arrow_type.value_type), n_distinct, n_values)
+        return "categorical", None
+    if _is_text(arrow_type):
+        return _kind_of_text(name, values, n_distinct, n_values)
+    if pa.types.is_integer(arrow_type):
+        return _kind_of_integer(name, values, n_distinct, n_values), None
+    if pa.types.is_floating(arrow_type):
+        return "float", None
+    if pa.types.is_decimal(arrow_type):
+        return "decimal", None
+    if pa.types.is_duration(arrow_type) or pa.types.is_time(arrow_type):
+        return "timedelta", None
+    return "datetime", None
+
+
+def _kind_of_integer(name: str, values: pa.ChunkedArray, n_distinct: int, n_values: int) -> str:
+    extremes = pc.min_max(values).as_py()
+    if extremes["max"] >= 2**63:
+        raise SchemaError(
+            f"Column {name!r} has integers beyond 2**63; cast it to text if they are identifiers, "
+            "or to float64 if they are measurements."
+        )
+    dense = extremes["max"] - extremes["min"] < 2 * n_values
+    if n_distinct == n_values and n_values >= 20 and (dense or _ID_NAME.search(name)):
+        _warn_identifier(name)
+        return "identifier"
+    return "integer"
+
+
+def _kind_of_text(
+    name: str, values: pa.ChunkedArray, n_distinct: int, n_values: int
+) -> tuple[str, None]:
+    present = values.drop_null()
+    words = pc.add(pc.count_substring(present, " "), 1)
+    mostly_distinct = n_values >= 20 and n_distinct > 0.5 * n_values
+    if mostly_distinct and pc.mean(words).as_py() > 4 and pc.mean(pc.utf8_length(present)).as_py() > 30:
+        raise SchemaError(
+            f"Column {name!r} looks like free text, which cannot be synthesised safely; drop it, or "
+            'replace it by categories that you derive from it (or declare kind="categorical").'
+        )
+    if n_distinct == n_values and n_values >= 20:
+        _warn_identifier(name)
+        return "identifier", None
+    if n_distinct > max(_MANY_LEVELS, 0.5 * n_values) or (mostly_distinct and n_distinct > 20):
+        _warn(
+            f"Column {name!r} has {n_distinct} different texts in {n_values} rows; levels in fewer "
+            'than min_count rows are pooled. If it is a key, set kind="identifier" in the schema.'
+        )
+    return "categorical", None
+
+
+def _warn_identifier(name: str) -> None:
+    _warn(
+        f"Column {name!r} is unique in every row: treated as an identifier, not learned, generated "
+        "anew. Set its kind in the schema if it is a measurement."
+    )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=4)

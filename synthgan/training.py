@@ -1,0 +1,291 @@
+"""How anything here learns: a loop that knows neither networks nor data, and weight averaging."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from synthgan._runtime import logger
+from synthgan.exceptions import ParameterError
+
+__all__ = [
+    "Callback",
+    "Deadline",
+    "Ema",
+    "LoopResult",
+    "TrainingOptions",
+    "fit_loop",
+    "parse_duration",
+]
+
+#: Called after every epoch with the newest history entry; returning True stops the phase.
+Callback = Callable[[dict[str, Any]], bool | None]
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: float | str | None) -> float | None:
+    """Return seconds from a number of seconds or a text like ``"90s"``, ``"10m"``, ``"1.5h"``.
+
+    Raises
+    ------
+    ParameterError
+        If the text cannot be read or the duration is not positive.
+
+    Examples
+    --------
+    >>> parse_duration("1.5h")
+    5400.0
+    """
+    if value is None:
+        return None
+    seconds: float = math.nan
+    if isinstance(value, str):
+        number = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
+        unit = value[len(number) :].strip() or "s"
+        try:
+            seconds = float(number) * _UNITS[unit]
+        except (KeyError, ValueError):
+            pass
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    if not 0 < seconds < math.inf:
+        raise ParameterError(
+            f'max_time must be a positive number of seconds or a text like "10m"; got {value!r}.'
+        )
+    return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """The rarely changed settings of a fit.
+
+    Attributes
+    ----------
+    batch_size : int
+        Rows per step; fewer if the table is smaller.
+    steps : int
+        Most steps of the likelihood phase.
+    learning_rate : float
+        Peak rate; it rises over 100 steps and falls linearly to zero.
+    dropout : float
+        Share of units dropped in each residual block.
+    weight_decay : float
+        Decoupled decay (AdamW) of all matrices, times the learning rate, per step.
+    ema : float
+        Decay of the running average of the weights that is kept.
+    patience : int
+        Epochs without a better validation likelihood after which the phase ends.
+    refinement_steps : int
+        Steps of the adversarial phase; 0 leaves it out.
+    """
+
+    batch_size: int = 1024
+    steps: int = 1500
+    learning_rate: float = 2e-3
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    patience: int = 10
+    refinement_steps: int = 0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "batch_size": 1 <= self.batch_size <= 2**20,
+            "steps": 1 <= self.steps <= 10**7,
+            "learning_rate": 0 < self.learning_rate < 1,
+            "dropout": 0 <= self.dropout < 1,
+            "weight_decay": 0 <= self.weight_decay < 100,
+            "ema": 0 <= self.ema < 1,
+            "patience": self.patience >= 1,
+            "refinement_steps": 0 <= self.refinement_steps <= 10**7,
+        }
+        for name, good in checks.items():
+            if not good:
+                raise ParameterError(
+                    f"TrainingOptions: {name}={getattr(self, name)!r} is out of range."
+                )
+
+    @classmethod
+    def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
+        """Return sensible options for a table of `n_rows`, with `changes` on top.
+
+        Batches grow with the table, from 128 rows to 4,096, and steps from 1,500 to 6,000, so that
+        every row of a table between 30,000 and a million rows is seen 20 to 50 times.
+        """
+        batch = 2 ** round(math.log2(max(n_rows, 1) / 32)) if n_rows else 128
+        sizes = {
+            "batch_size": min(max(batch, 128), 4096),
+            "steps": int(min(max(1500, n_rows / 100), 6000)),
+        }
+        return cls(**{**sizes, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time and the span that leads to it."""
+
+    start: float
+    seconds: float | None
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Deadline:
+        """Return the deadline `seconds` from now; None never comes."""
+        return cls(time.monotonic(), seconds)
+
+    def part(self, share: float) -> Deadline:
+        """Return a deadline with the same start after `share` of the span."""
+        return Deadline(self.start, None if self.seconds is None else self.seconds * share)
+
+    @property
+    def used(self) -> float:
+        """Share of the span that has passed; 0 if there is no limit."""
+        if self.seconds is None:
+            return 0.0
+        return (time.monotonic() - self.start) / self.seconds
+
+
+class Ema:
+    """Exponential moving average of a module's parameters, the weights that are kept.
+
+    Parameters
+    ----------
+    module : nn.Module
+    decay : float
+        Weight of the past in each update. Early updates use less, so that the random start is
+        forgotten: ``min(decay, (1 + t) / (10 + t))``.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.decay = decay
+        self.updates = 0
+
+    def update(self) -> None:
+        """Fold the current weights in."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+
+    def swap(self) -> None:
+        """Exchange the module's weights and the average."""
+        for parameter, average in zip(self.parameters, self.average, strict=True):
+            held = parameter.detach().clone()
+            parameter.data.copy_(average)
+            average.copy_(held)
+
+    def snapshot(self) -> list[Tensor]:
+        """Return a copy of the average."""
+        return [average.clone() for average in self.average]
+
+    def install(self, weights: Iterable[Tensor]) -> None:
+        """Copy `weights` into the module."""
+        for parameter, value in zip(self.parameters, weights, strict=True):
+            parameter.data.copy_(value)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """How a phase of training ended.
+
+    Attributes
+    ----------
+    history : list of dict
+        One entry per epoch: phase, epoch, step, seconds, means of the step's figures, validation.
+    best : list of Tensor or None
+        The averaged weights with the lowest validation figure.
+    reason : str
+        ``"finished"``, ``"early stop"``, ``"max_time"`` or ``"callback"``.
+    """
+
+    history: list[dict[str, Any]]
+    best: list[Tensor] | None
+    reason: str
+
+
+def fit_loop(
+    step: Callable[[int, float], dict[str, Tensor]],
+    *,
+    phase: str,
+    steps: int,
+    epoch_steps: int,
+    ema: Ema,
+    validate: Callable[[], float] | None,
+    patience: int,
+    deadline: Deadline,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> LoopResult:
+    """Take steps until they, the time or the improvement run out.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(number, share_done)`` makes one optimiser step and returns figures to record.
+    phase : str
+        Name of the phase in history and progress bar.
+    steps, epoch_steps : int
+        Most steps, and steps between two entries of the history.
+    ema : Ema
+        Updated after each step.
+    validate : callable or None
+        Returns the figure to minimise, with the averaged weights in place.
+    patience : int
+        Epochs without improvement after which the phase ends.
+    deadline : Deadline
+        The learning-rate schedule shortens so that it ends in time.
+    callbacks : sequence of callable
+    progress : bool
+
+    Returns
+    -------
+    LoopResult
+    """
+    history: list[dict[str, Any]] = []
+    best_value, best, worse = math.inf, None, 0
+    sums: dict[str, Tensor] = {}
+    reason, first, begun = "finished", 0, time.monotonic()
+    start_share = deadline.used
+    bar = tqdm(total=steps, desc=phase, disable=not progress, mininterval=0.5, unit="step")
+    with bar:
+        for number in range(steps):
+            used = (deadline.used - start_share) / max(1 - start_share, 1e-9)
+            share = max(number / steps, min(used, 1.0))
+            for name, value in step(number, share).items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+            ema.update()
+            bar.update()
+            out_of_time = deadline.used >= 1
+            last = number + 1 == steps or out_of_time
+            if (number + 1) % epoch_steps and not last:
+                continue
+            entry: dict[str, Any] = {"phase": phase, "epoch": len(history), "step": number + 1}
+            entry["seconds"] = round(time.monotonic() - begun, 3)
+            entry.update({k: float(v) / (number + 1 - first) for k, v in sums.items()})
+            sums, first = {}, number + 1
+            if validate is not None:
+                ema.swap()
+                entry["validation"] = validate()
+                ema.swap()
+                if entry["validation"] < best_value:
+                    best_value, best, worse = entry["validation"], ema.snapshot(), 0
+                else:
+                    worse += 1
+            history.append(entry)
+            logger.info("%s", entry)
+            bar.set_postfix({k: f"{v:.4g}" for k, v in entry.items() if isinstance(v, float)})
+            stop = [callback(entry) for callback in callbacks]
+            if any(stop) or out_of_time or worse >= patience:
+                reason = "callback" if any(stop) else "max_time" if out_of_time else "early stop"
+                break
+        if reason == "early stop":
+            bar.total = bar.n
+    return LoopResult(history, best, reason)
