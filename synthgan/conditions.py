@@ -96,7 +96,9 @@ def _parse_one(name: str, wanted: Any, encoder: TableEncoder) -> Confinement:
     coder, position = encoder.coder(name), encoder.index(name)
     if wanted is None or wanted is MISSING or _is_nan(wanted):
         if coder.missing_token is None:
-            raise ConditionError(f"Column {name!r} was never missing, so it cannot be sampled missing.")
+            raise ConditionError(
+                f"Column {name!r} was never missing, so it cannot be sampled missing."
+            )
         weights = np.zeros(coder.n_tokens)
         weights[coder.missing_token] = 1.0
         return Confinement(position, weights)
@@ -134,7 +136,9 @@ def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confi
         raise ConditionError(
             f"Column {name!r} has levels of type {coder.levels.type}; the condition gives another."
         ) from None
-    return Confinement(position, _require(coder.weights(array), name, f"{len(values)} given level(s)"))
+    return Confinement(
+        position, _require(coder.weights(array), name, f"{len(values)} given level(s)")
+    )
 
 
 def _native(value: Any) -> Any:
@@ -161,7 +165,10 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
     if isinstance(wanted, tuple):
         if len(wanted) != 2:
             raise ConditionError(f"Column {name!r}: a range is a pair (low, high).")
-        ends = (-np.inf if wanted[0] is None else wanted[0], np.inf if wanted[1] is None else wanted[1])
+        ends = (
+            -np.inf if wanted[0] is None else wanted[0],
+            np.inf if wanted[1] is None else wanted[1],
+        )
         low, high = (_offset(name, coder, end) for end in ends)
         if low > high:
             raise ConditionError(f"Column {name!r}: the range ends before it begins.")

@@ -196,7 +196,9 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         kind = "polars" if type(data).__module__.split(".")[0] == "polars" else "arrow"
         return table, Container(kind)
     if isinstance(data, (list, dict)):
-        raise DataError(f"Expected a table, got a {type(data).__name__}; use pandas.DataFrame(...).")
+        raise DataError(
+            f"Expected a table, got a {type(data).__name__}; use pandas.DataFrame(...)."
+        )
     raise DataError(
         f"Cannot read a table from {type(data).__name__}; pass a DataFrame, Arrow table, polars "
         "frame, 2-d array, or a path to a .parquet or .csv file."
@@ -315,12 +317,16 @@ def _read_path(path: Path) -> pa.Table:
                 path,
                 parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 convert_options=pa.csv.ConvertOptions(
-                    null_values=CSV_NULLS, strings_can_be_null=True, quoted_strings_can_be_null=False
+                    null_values=CSV_NULLS,
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
                 ),
             )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         kind = type(error).__name__
-        raise DataError(f"Cannot read {path}: the file is damaged or not a table ({kind}).") from None
+        raise DataError(
+            f"Cannot read {path}: the file is damaged or not a table ({kind})."
+        ) from None
     raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
 
 

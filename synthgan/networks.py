@@ -43,6 +43,9 @@ class TokenTable(nn.Module):
         self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, scale: float
     ) -> None:
         super().__init__()
+        self.basis: Tensor
+        self.source: Tensor
+        self.target: Tensor
         self.free = nn.Parameter(torch.empty(sum(sizes), width))
         self.scale = scale
         starts = [0]
@@ -141,9 +144,13 @@ class RowGenerator(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.starts: Tensor
+        self.hidden: Tensor
         self.sizes = tuple(sizes)
         self.width = width
-        self.inputs = TokenTable([s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(len(sizes)))
+        self.inputs = TokenTable(
+            [s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(len(sizes))
+        )
         self.blocks = nn.ModuleList(ResidualBlock(width, dropout) for _ in range(depth))
         self.gain = nn.Parameter(torch.ones(width))
         self.outputs = TokenTable(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
@@ -181,11 +188,58 @@ class RowGenerator(nn.Module):
     def logits(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return one tensor of logits per variable, each of shape (rows, sizes[j])."""
         whole = F.linear(features, self.outputs(), self.bias)
-        return whole.split(self.sizes, dim=1)
+        parts: tuple[Tensor, ...] = torch.split(whole, self.sizes, dim=1)
+        return parts
+
+
+class JointBranch(nn.Module):
+    """Ties together the variables that are revealed in one step.
+
+    Given what is visible, the heads of :class:`RowGenerator` draw the variables of a group
+    independently of each other. This branch shifts their common features by a function of a latent
+    vector, so that the draws of a group depend on each other through it. Groups of one variable
+    need no such tie and are left alone, which keeps full-step sampling exactly as it was learned.
+
+    Parameters
+    ----------
+    variables : int
+        Number of variables of a row.
+    width : int
+        Width of the generator's features.
+    latent : int
+        Length of the latent vector.
+    """
+
+    def __init__(self, variables: int, width: int, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.mix = nn.Linear(width + latent + variables, width)
+        self.expand = nn.Linear(width, width)
+        self.project = nn.Linear(width, width)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the starting weights; the branch starts as the identity."""
+        with torch.no_grad():
+            for layer in (self.mix, self.expand):
+                bound = 1.7 / math.sqrt(layer.in_features)
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.zero_()
+            self.project.weight.zero_()
+            self.project.bias.zero_()
+
+    def forward(self, features: Tensor, z: Tensor, group: Tensor) -> Tensor:
+        """Return shifted features.
+
+        Shape: features (rows, width), z (rows, latent), group (rows, variables) 0/1 -> (rows, width).
+        """
+        u = F.relu(self.mix(torch.cat([features, z, group], dim=1)))
+        u = F.relu(self.expand(u))
+        shift: Tensor = self.project(u)
+        return features + shift
 
 
 class RowCritic(nn.Module):
-    """Scores completed rows: how real is this completion of that condition.
+    """Scores completions: how real are these cells, given those that were visible.
 
     Parameters
     ----------
@@ -199,28 +253,31 @@ class RowCritic(nn.Module):
         self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, depth: int
     ) -> None:
         super().__init__()
-        self.inputs = TokenTable(sizes, n_ordered, width, 1 / math.sqrt(len(sizes)))
-        self.mask = nn.Linear(len(sizes), width)
+        self.inputs = TokenTable(sizes, n_ordered, width, 1.0)
+        self.masks = nn.Linear(2 * len(sizes), width)
         self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
         self.score = nn.Linear(width, 1)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""
         self.inputs.reset(generator)
-        bound = 1 / math.sqrt(self.score.in_features)
         with torch.no_grad():
-            for layer in (self.mask, self.score):
+            for layer in (self.masks, self.score):
+                bound = 1 / math.sqrt(layer.in_features)
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.zero_()
         for block in self.blocks:
             block.reset(generator)  # type: ignore[operator]
 
-    def forward(self, onehots: Tensor, visible: Tensor) -> Tensor:
+    def forward(self, onehots: Tensor, visible: Tensor, group: Tensor) -> Tensor:
         """Return one score per row, higher is more real.
 
-        Shape: onehots (rows, sum of sizes), visible (rows, variables) -> (rows,).
+        Shape: onehots (rows, sum of sizes), zero where a variable is neither visible nor in the
+        group; visible, group (rows, variables) 0/1 -> (rows,).
         """
-        h = onehots @ self.inputs() + self.mask(visible.to(onehots.dtype))
+        masks = torch.cat([visible, group], dim=1)
+        h = onehots @ self.inputs() / math.sqrt(visible.shape[1]) + self.masks(masks)
         for block in self.blocks:
             h = block(h)
-        return self.score(F.relu(h)).squeeze(1)
+        scores: Tensor = self.score(F.relu(h))
+        return scores.squeeze(1)

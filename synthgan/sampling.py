@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
-from synthgan.networks import RowGenerator
+from synthgan.networks import JointBranch, RowGenerator
 
 __all__ = ["BLOCK", "Sampler", "random_groups"]
 
@@ -52,10 +52,13 @@ class Sampler:
         In evaluation; its weights are not changed.
     precision : torch.dtype or None
         Dtype of the matrix products of the trunk, or None for float32.
+    joint : JointBranch, optional
+        Ties the variables of a group together; None draws them independently.
     """
 
     generator: RowGenerator
     precision: torch.dtype | None = None
+    joint: JointBranch | None = None
 
     def __post_init__(self) -> None:
         with torch.no_grad():
@@ -75,6 +78,7 @@ class Sampler:
         groups: Sequence[Sequence[int]],
         uniforms: Tensor,
         weights: Sequence[Tensor | None],
+        latents: Tensor | None = None,
     ) -> Tensor:
         """Fill the hidden cells of a block.
 
@@ -90,12 +94,14 @@ class Sampler:
             One number per cell to draw.
         weights : sequence of Tensor or None
             For each variable, factors on the probabilities of its tokens.
+        latents : Tensor, shape (groups, rows, latent), optional
+            Normal numbers for the joint branch.
 
         Returns
         -------
         Tensor, shape (rows, variables), int64
         """
-        return self._reveal(codes, known, groups, uniforms, weights)[0]
+        return self._reveal(codes, known, groups, uniforms, weights, latents)[0]
 
     def _reveal(
         self,
@@ -104,6 +110,7 @@ class Sampler:
         groups: Sequence[Sequence[int]],
         uniforms: Tensor,
         weights: Sequence[Tensor | None],
+        latents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the completed tokens and the log of the mass that the weights left, per row."""
         inputs, _ = self._tables  # type: ignore[attr-defined]
@@ -111,8 +118,12 @@ class Sampler:
         codes = torch.where(known, codes, hidden)
         total = F.embedding_bag(codes + starts, inputs, mode="sum")
         log_mass = total.new_zeros(len(codes))
-        for group in groups:
+        for number, group in enumerate(groups):
             features = self._features(total)
+            if self.joint is not None and latents is not None and len(group) > 1:
+                asked = torch.zeros_like(known[:1], dtype=features.dtype)
+                asked[:, list(group)] = 1.0
+                features = self.joint(features, latents[number], asked.expand(len(codes), -1))
             for j in group:
                 drawn, mass = self._draw(features, j, uniforms[:, j], weights[j])
                 fresh = ~known[:, j]
@@ -144,12 +155,13 @@ class Sampler:
         if weight is not None:
             shares = shares * weight
         running = shares.cumsum(1)
-        mass = running[:, -1:]
+        mass = running[:, -1:].contiguous()
         if weight is not None:  # where nothing is left, fall back on the weights themselves
             empty = mass <= 1e-30
             running = torch.where(empty, weight.cumsum(0), running)
-            mass = running[:, -1:]
-        token = torch.searchsorted(running, uniform[:, None] * mass, right=True).squeeze(1)
+            mass = running[:, -1:].contiguous()
+        where = uniform[:, None].contiguous() * mass
+        token = torch.searchsorted(running, where, right=True).squeeze(1)
         token = token.clamp_(max=running.shape[1] - 1)
         last = torch.searchsorted(running, mass, right=False).squeeze(1)  # highest possible token
         log_mass = torch.where(mass.squeeze(1) > 0, mass.squeeze(1), 1e-30).log()
@@ -198,11 +210,24 @@ class Sampler:
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
         groups = random_groups(open_columns, steps, rng)
         uniforms = self._uniforms(rng, len(codes))
-        return self.complete(codes, known, groups, uniforms, weights)
+        latents = None
+        if self.joint is not None and len(groups) < len(open_columns):
+            shape = (len(groups), len(codes), self.joint.latent)
+            latents = torch.from_numpy(rng.standard_normal(shape, np.float32)).to(self.device)
+        return self.complete(codes, known, groups, uniforms, weights, latents)
 
     def _uniforms(self, rng: np.random.Generator, rows: int) -> Tensor:
-        draws = rng.random((rows, len(self.generator.sizes)), dtype=np.float32)
-        return torch.from_numpy(draws).to(self.device)
+        """Return one uniform number per cell, stratified within each column.
+
+        Every cell is uniform, and the cells of a column fall into different strata of width
+        ``1 / rows`` (systematic sampling), so that a sample repeats shares of levels more evenly
+        than independent draws would.
+        """
+        shape = (len(self.generator.sizes), rows)
+        strata = rng.permuted(np.broadcast_to(np.arange(rows, dtype=np.float32), shape), axis=1)
+        draws = (strata + rng.random(shape, dtype=np.float32)) / np.float32(rows)
+        draws = np.minimum(draws, np.float32(1 - 2**-24))
+        return torch.from_numpy(np.ascontiguousarray(draws.T)).to(self.device)
 
     def _draw_restricted(
         self,
@@ -221,7 +246,7 @@ class Sampler:
         drawn, log_mass = self._reveal(tall, tall_known, groups, uniforms, weights)
         pick = torch.zeros(rows, dtype=torch.long, device=self.device)
         if copies > 1:
-            share = log_mass.view(copies, rows).T.softmax(1).cumsum(1)
+            share = log_mass.view(copies, rows).T.contiguous().softmax(1).cumsum(1)
             choice = torch.from_numpy(rng.random((rows, 1), dtype=np.float32)).to(self.device)
             pick = torch.searchsorted(share, choice).squeeze(1).clamp_(max=copies - 1)
         drawn = drawn.view(copies, rows, -1)[pick, torch.arange(rows, device=self.device)]

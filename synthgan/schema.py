@@ -78,7 +78,9 @@ class Column:
     def __post_init__(self) -> None:
         where = f"Column {self.name!r}"
         if self.kind not in KINDS:
-            raise SchemaError(f"{where}: kind must be one of {', '.join(KINDS)}; got {self.kind!r}.")
+            raise SchemaError(
+                f"{where}: kind must be one of {', '.join(KINDS)}; got {self.kind!r}."
+            )
         arrow_type = parse_arrow_type(self.type)
         if self.kind in _NUMERIC and not _can_be_numeric(arrow_type):
             raise SchemaError(f"{where}: a column of type {self.type} cannot be {self.kind}.")
@@ -184,7 +186,9 @@ class Schema:
                 notes.append(f"bounds={column.bounds}")
             if column.rare != "suppress":
                 notes.append(f"rare={column.rare}")
-            line = f"  {column.name:<{wide}}  {column.kind:<11}  {column.type:<16}  {', '.join(notes)}"
+            line = (
+                f"  {column.name:<{wide}}  {column.kind:<11}  {column.type:<16}  {', '.join(notes)}"
+            )
             lines.append(line)
         return "\n".join(lines)
 
@@ -257,8 +261,10 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 
 
 def _can_be_numeric(arrow_type: pa.DataType) -> bool:
-    return pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or (
-        pa.types.is_temporal(arrow_type) or pa.types.is_decimal(arrow_type)
+    return (
+        pa.types.is_integer(arrow_type)
+        or pa.types.is_floating(arrow_type)
+        or (pa.types.is_temporal(arrow_type) or pa.types.is_decimal(arrow_type))
     )
 
 
@@ -394,7 +400,11 @@ def _kind_of_text(
     present = values.drop_null()
     words = pc.add(pc.count_substring(present, " "), 1)
     mostly_distinct = n_values >= 20 and n_distinct > 0.5 * n_values
-    if mostly_distinct and pc.mean(words).as_py() > 4 and pc.mean(pc.utf8_length(present)).as_py() > 30:
+    if (
+        mostly_distinct
+        and pc.mean(words).as_py() > 4
+        and pc.mean(pc.utf8_length(present)).as_py() > 30
+    ):
         raise SchemaError(
             f"Column {name!r} looks like free text, which cannot be synthesised safely; drop it, or "
             'replace it by categories that you derive from it (or declare kind="categorical").'

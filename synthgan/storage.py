@@ -49,7 +49,9 @@ def write_model(
     """
     parts = {
         _MODEL: json.dumps(model, ensure_ascii=False, sort_keys=True, allow_nan=False).encode(),
-        _TENSORS: safetensors.numpy.save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}),
+        _TENSORS: safetensors.numpy.save(
+            {k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}
+        ),
     }
     listing = {
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -50,10 +51,8 @@ def parse_duration(value: float | str | None) -> float | None:
     if isinstance(value, str):
         number = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
         unit = value[len(number) :].strip() or "s"
-        try:
+        with contextlib.suppress(KeyError, ValueError):
             seconds = float(number) * _UNITS[unit]
-        except (KeyError, ValueError):
-            pass
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     if not 0 < seconds < math.inf:
@@ -85,16 +84,22 @@ class TrainingOptions:
         Epochs without a better validation likelihood after which the phase ends.
     refinement_steps : int
         Steps of the adversarial phase; 0 leaves it out.
+    refinement_rate : float
+        Peak learning rate of generator and critic in that phase.
+    penalty : float
+        Weight of the critic's zero-centred gradient penalties (gamma of R1 and R2).
     """
 
     batch_size: int = 1024
     steps: int = 1500
     learning_rate: float = 2e-3
-    dropout: float = 0.1
-    weight_decay: float = 0.01
+    dropout: float = 0.0
+    weight_decay: float = 0.3
     ema: float = 0.999
     patience: int = 10
     refinement_steps: int = 0
+    refinement_rate: float = 2e-4
+    penalty: float = 1.0
 
     def __post_init__(self) -> None:
         checks = {
@@ -106,6 +111,8 @@ class TrainingOptions:
             "ema": 0 <= self.ema < 1,
             "patience": self.patience >= 1,
             "refinement_steps": 0 <= self.refinement_steps <= 10**7,
+            "refinement_rate": 0 < self.refinement_rate < 1,
+            "penalty": 0 <= self.penalty < 10**6,
         }
         for name, good in checks.items():
             if not good:

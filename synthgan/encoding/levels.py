@@ -87,8 +87,10 @@ class LevelCoder:
         if plain.type != self.levels.type:
             plain = plain.cast(self.levels.type, safe=False)
         codes = pc.index_in(plain, value_set=self.levels).to_numpy(zero_copy_only=False)
-        codes = np.where(np.isnan(codes), -1, codes).astype(np.int64) if codes.dtype.kind == "f" else (
-            codes.astype(np.int64)
+        codes = (
+            np.where(np.isnan(codes), -1, codes).astype(np.int64)
+            if codes.dtype.kind == "f"
+            else (codes.astype(np.int64))
         )
         missing = plain.is_null().to_numpy(zero_copy_only=False)
         codes[missing] = _missing_or_raise(self.missing_token, missing, self.column.name)

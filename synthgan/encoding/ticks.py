@@ -141,7 +141,10 @@ class Scale:
         """Rebuild a scale from :meth:`to_dict`."""
         decimals = data["decimals"]
         return cls(
-            column, int(data["base"]), int(data["step"]), None if decimals is None else int(decimals)
+            column,
+            int(data["base"]),
+            int(data["step"]),
+            None if decimals is None else int(decimals),
         )
 
 

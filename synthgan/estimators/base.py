@@ -125,5 +125,7 @@ def load_model(path: str | os.PathLike[str], *, device: str = "auto") -> Any:
     except ModelFileError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise ModelFileError(f"{path} is damaged: {type(error).__name__} while rebuilding.") from error
+        raise ModelFileError(
+            f"{path} is damaged: {type(error).__name__} while rebuilding."
+        ) from error
     return loaded

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
@@ -25,14 +22,15 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
-from synthgan.conditions import Confinement, parse_conditions
+from synthgan.adversarial import fit_adversarial
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
-from synthgan.exceptions import ConditionError, DataError, DataWarning, ParameterError
+from synthgan.exceptions import DataError, ParameterError
+from synthgan.generation import TableSampler
 from synthgan.io import Container, read_with_container
-from synthgan.likelihood import fit_likelihood
-from synthgan.networks import RowGenerator
-from synthgan.sampling import BLOCK, Sampler
+from synthgan.likelihood import calibrate, fit_likelihood
+from synthgan.networks import JointBranch, RowCritic, RowGenerator
+from synthgan.sampling import Sampler
 from synthgan.schema import Schema, infer_schema
 from synthgan.training import Callback, Deadline, TrainingOptions, parse_duration
 
@@ -42,7 +40,11 @@ if TYPE_CHECKING:
 __all__ = ["TabularGAN"]
 
 Array = np.ndarray[Any, Any]
+Network = TypeVar("Network", bound=torch.nn.Module)
 _LARGEST_WIDTH, _LARGEST_DEPTH = 8192, 64
+_LATENT = 32
+_LIKELIHOOD_SHARE = 0.6  # of max_time, when an adversarial phase follows
+_CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
 
 
 class TabularGAN(BaseSynthesizer):
@@ -85,6 +87,8 @@ class TabularGAN(BaseSynthesizer):
         Maps tables to tokens and back.
     generator_ : RowGenerator
         The trained network.
+    joint_ : JointBranch or None
+        The part that the critic taught; used when several columns are drawn in one step.
     history_ : list of dict
         Figures of every epoch.
     n_rows_ : int
@@ -175,10 +179,11 @@ class TabularGAN(BaseSynthesizer):
         codes = encoder.encode(table).codes
         active = [j for j, size in enumerate(encoder.sizes) if size > 1]
         options = self.options or TrainingOptions.for_rows(len(codes))
-        generator, history = self._train(
+        generator, joint, history = self._train(
             codes[:, active], encoder, active, options, seed, device, deadline
         )
-        self.schema_, self.encoder_, self.generator_ = schema, encoder, generator
+        self.schema_, self.encoder_ = schema, encoder
+        self.generator_, self.joint_ = generator, joint
         self.history_, self.n_rows_ = history, len(codes)
         self.target_ = target if y is None else schema.names[-1]
         self.seconds_ = round(time.monotonic() - started, 3)
@@ -218,35 +223,54 @@ class TabularGAN(BaseSynthesizer):
         seed: int,
         device: torch.device,
         deadline: Deadline,
-    ) -> tuple[RowGenerator, list[dict[str, Any]]]:
+    ) -> tuple[RowGenerator, JointBranch | None, list[dict[str, Any]]]:
+        """Train the networks on tokens: likelihood, calibration, adversary."""
         n_rows = len(codes)
         sizes = [encoder.sizes[j] for j in active]
-        generator = RowGenerator(
-            sizes,
-            [encoder.n_ordered[j] for j in active],
-            self.width or _default_width(n_rows),
-            self.depth or 3,
-            options.dropout,
-        )
+        n_ordered = [encoder.n_ordered[j] for j in active]
+        width = self.width or _default_width(n_rows)
+        generator = RowGenerator(sizes, n_ordered, width, self.depth or 3, options.dropout)
         if not active:
-            return generator.eval(), []
+            return generator.eval(), None, []
         generator.reset(torch_generator(seed, "weights"), _log_frequencies(codes, sizes))
         generator.to(device)
         held_out, kept = _split(n_rows, seed)
         tokens = torch.from_numpy(codes).to(device)
+        precision = half_precision(device)
+        refine = options.refinement_steps > 0 and len(active) > 1
+        shared = {"callbacks": tuple(self.callbacks), "progress": bool(self.verbose)}
         result = fit_likelihood(
             generator,
             tokens[kept],
             tokens[held_out],
             options,
             seed=seed,
-            precision=half_precision(device),
-            deadline=deadline,
-            callbacks=tuple(self.callbacks),
-            progress=bool(self.verbose),
+            precision=precision,
+            deadline=deadline.part(_LIKELIHOOD_SHARE if refine else 1.0),
+            **shared,
         )
         logger.info("likelihood phase ended: %s", result.reason)
-        return generator.eval(), result.history
+        calibrate(generator, tokens[kept], seed=seed, precision=precision)
+        generator.eval().requires_grad_(False)
+        if not refine:
+            return generator, None, result.history
+        joint = JointBranch(len(active), width, _LATENT)
+        critic = RowCritic(sizes, n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
+        joint.reset(torch_generator(seed, "joint branch"))
+        critic.reset(torch_generator(seed, "critic"))
+        refined = fit_adversarial(
+            generator,
+            joint.to(device),
+            critic.to(device),
+            tokens[kept],
+            options,
+            seed=seed,
+            deadline=deadline,
+            **shared,
+        )
+        logger.info("adversarial phase ended: %s", refined.reason)
+        joint.eval().requires_grad_(False)
+        return generator, joint, result.history + refined.history
 
     # sampling -----------------------------------------------------------------------------------
 
@@ -288,11 +312,14 @@ class TabularGAN(BaseSynthesizer):
         if conditions is not None and not isinstance(conditions, Mapping):
             if n_samples is not None:
                 raise ParameterError("Give n_samples or a table of known cells, not both.")
-            return self._restore(self._complete(conditions, steps, seed_from(random_state)))
-        n_samples = 1 if n_samples is None else n_samples
-        _check_count(n_samples)
-        batches = list(self._blocks(n_samples, conditions, steps, seed_from(random_state)))
-        return self._restore(pa.concat_tables(batches).combine_chunks())
+            _check_steps(steps)
+            given, _ = read_with_container(conditions)
+            seed = seed_from(random_state)
+            return self._restore(self._sampler().complete(given, steps, seed, fill=False))
+        blocks = self._blocks(
+            1 if n_samples is None else n_samples, conditions, steps, random_state
+        )
+        return self._restore(pa.concat_tables(list(blocks)).combine_chunks())
 
     def sample_iter(
         self,
@@ -320,10 +347,9 @@ class TabularGAN(BaseSynthesizer):
         pyarrow.RecordBatch
         """
         check_is_fitted(self)
-        _check_count(n_samples)
         check_number("sample_iter", "batch_rows", batch_rows, int, 1, 2**31)
         held: list[pa.Table] = []
-        for table in self._blocks(n_samples, conditions, steps, seed_from(random_state)):
+        for table in self._blocks(n_samples, conditions, steps, random_state):
             held.append(table)
             while sum(map(len, held)) >= batch_rows:
                 whole = pa.concat_tables(held)
@@ -334,126 +360,18 @@ class TabularGAN(BaseSynthesizer):
             yield rest.to_batches()[0]
 
     def _blocks(
-        self, n_samples: int, conditions: Mapping[str, Any] | None, steps: int | None, seed: int
+        self, n_samples: int, conditions: Mapping[Any, Any] | None, steps: int | None, seed: Any
     ) -> Iterator[pa.Table]:
-        """Yield tables of one block each; one empty table if no row is asked for."""
-        confinements = self._parse_conditions(conditions)
-        steps = self._resolve_steps(steps)
-        sampler = self._sampler()
-        weights = self._weights(confinements)
-        restricted = self._restricted(confinements)
-        if restricted:
-            self._require_possible(sampler, restricted, weights)
-        if not n_samples:
-            yield self._decode(np.empty((0, len(self.schema_)), np.int64), 0, seed, confinements)
-        for block in range(-(-n_samples // BLOCK)):
-            codes = self._draw(sampler, seed, block, steps, weights, restricted)
-            rows = min(BLOCK, n_samples - block * BLOCK)
-            yield self._decode(codes, block, seed, confinements).slice(0, rows)
-
-    def _draw(
-        self,
-        sampler: Sampler,
-        seed: int,
-        block: int,
-        steps: int,
-        weights: list[torch.Tensor | None],
-        restricted: list[int],
-        given: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> Array:
-        """Return the tokens of all columns of one block, shape (BLOCK, columns)."""
-        rows = BLOCK if given is None else len(given[0])
-        codes = np.zeros((rows, len(self.schema_)), np.int64)
-        if self._active:
-            drawn = sampler.draw_block(
-                seed,
-                block,
-                steps=steps,
-                weights=weights,
-                restricted=restricted,
-                codes=None if given is None else given[0],
-                known=None if given is None else given[1],
-            )
-            codes[:, self._active] = drawn.cpu().numpy()
-        return codes
-
-    def _decode(
-        self, codes: Array, block: int, seed: int, confinements: Sequence[Confinement] = ()
-    ) -> pa.Table:
-        limits = {
-            self.schema_.names[c.column]: c.limits for c in confinements if c.limits is not None
-        }
-        table = self.encoder_.decode(
-            codes,
-            numpy_generator(seed, "cells", block),
-            limits=limits,
-            first_row=block * BLOCK,
-            key_seed=seed,
-        )
-        for confinement in confinements:
-            if confinement.choices is not None:
-                column = _choose(self.encoder_, confinement, codes, seed, block)
-                name = self.schema_.names[confinement.column]
-                table = table.set_column(confinement.column, name, column)
-        return table
-
-    def _sampler(self) -> Sampler:
-        return Sampler(self.generator_, half_precision(self.generator_.bias.device))
-
-    def _resolve_steps(self, steps: int | None) -> int:
-        most = max(len(self._active), 1)
-        if steps is None:
-            return most
-        check_number("sample", "steps", steps, int, 1, 10**6)
-        return min(int(steps), most)
-
-    def _parse_conditions(self, conditions: Mapping[str, Any] | None) -> list[Confinement]:
-        if not conditions:
-            return []
+        _check_count(n_samples)
+        _check_steps(steps)
         labels = dict(zip(self._container.labels, self.schema_.names, strict=False))
-        return parse_conditions(conditions, self.encoder_, labels)
+        named = {labels.get(key, key): value for key, value in (conditions or {}).items()}
+        return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed))
 
-    def _weights(self, confinements: Sequence[Confinement]) -> list[torch.Tensor | None]:
-        """Return the factors on the token probabilities of each active column."""
-        device = self.generator_.bias.device
-        factors: dict[int, Array] = {}
-        for j, coder in enumerate(self.encoder_.coders):
-            if coder.suppressed:
-                factors[j] = np.ones(coder.n_tokens)
-                factors[j][list(coder.suppressed)] = 0.0
-        for c in confinements:
-            weights = factors.get(c.column, 1.0) * c.weights
-            if not weights.any():
-                name = self.schema_.names[c.column]
-                raise ConditionError(f"Column {name!r}: only suppressed rare levels satisfy this.")
-            factors[c.column] = weights
-        return [
-            torch.tensor(factors[j], dtype=torch.float32, device=device) if j in factors else None
-            for j in self._active
-        ]
-
-    def _restricted(self, confinements: Sequence[Confinement]) -> list[int]:
-        """Return the active positions of confined columns, the most confined first."""
-        ordered = sorted(confinements, key=lambda c: float(c.weights.sum()))
-        return [self._active.index(c.column) for c in ordered if c.column in self._active]
-
-    def _require_possible(
-        self, sampler: Sampler, restricted: list[int], weights: list[torch.Tensor | None]
-    ) -> None:
-        log_probability = sampler.log_probability_of_weights(restricted, weights)
-        probability = float(np.exp(log_probability))
-        if probability < 1e-9:
-            raise ConditionError(
-                "The conditions contradict each other in all that the model has learned: it gives "
-                f"their combination a probability of {probability:.0e}. Relax one of them."
-            )
-        if probability < 0.1 / self.n_rows_:
-            warnings.warn(
-                f"The model gives these conditions together a probability of {probability:.1e}; "
-                "rows this rare rest on little evidence.",
-                DataWarning,
-                stacklevel=5,
-            )
+    def _sampler(self) -> TableSampler:
+        precision = half_precision(self.generator_.bias.device)
+        sampler = Sampler(self.generator_, precision, self.joint_)
+        return TableSampler(self.encoder_, sampler, tuple(self._active), self.n_rows_)
 
     def _restore(self, table: pa.Table) -> Any:
         if self._container.kind == "numpy" and self._has_y:
@@ -495,80 +413,17 @@ class TabularGAN(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("impute", "n_imputations", n_imputations, int, 1, 10**6)
+        _check_steps(steps)
         seed = seed_from(random_state)
         table, _ = read_with_container(data)
         self._require_columns(table)
+        table = table.select(list(self.schema_.names))
+        sampler = self._sampler()
         completed = [
-            self._restore(self._complete(table, steps, seed + i, fill=True))
+            self._restore(sampler.complete(table, steps, seed + i, fill=True))
             for i in range(n_imputations)
         ]
         return completed[0] if n_imputations == 1 else completed
-
-    def _complete(self, data: Any, steps: int | None, seed: int, fill: bool = False) -> pa.Table:
-        """Return one complete row per row of `data`; with `fill`, no drawn cell is missing."""
-        table, _ = read_with_container(data)
-        unknown = [name for name in table.column_names if name not in self.schema_]
-        if unknown:
-            raise ConditionError(f"No column {unknown[0]!r} in the model; known cells must match it.")
-        if not table.num_rows:
-            return self._decode(np.empty((0, len(self.schema_)), np.int64), 0, seed)
-        codes, known = self._encode_known(table)
-        weights = self._weights(())
-        if fill:
-            for position, j in enumerate(self._active):
-                token = self.encoder_.coders[j].missing_token
-                if token is not None and self.encoder_.sizes[j] > 1:
-                    held = weights[position]
-                    held = torch.ones(self.encoder_.sizes[j]) if held is None else held.cpu()
-                    held[token] = 0.0
-                    weights[position] = held.to(self.generator_.bias.device)
-        sampler, steps = self._sampler(), self._resolve_steps(steps)
-        device = self.generator_.bias.device
-        out = []
-        for block, start in enumerate(range(0, len(codes), BLOCK)):
-            part = slice(start, start + BLOCK)
-            rows = len(codes[part])
-            pad = ((0, BLOCK - rows), (0, 0))
-            given = (
-                torch.from_numpy(np.pad(codes[part][:, self._active], pad)).to(device),
-                torch.from_numpy(np.pad(known[part][:, self._active], pad)).to(device),
-            )
-            drawn = self._draw(sampler, seed, block, steps, weights, [], given)
-            out.append(self._decode(drawn, block, seed).slice(0, rows))
-        return self._put_back(pa.concat_tables(out), table)
-
-    def _encode_known(self, table: pa.Table) -> tuple[Array, Array]:
-        shape = (table.num_rows, len(self.schema_))
-        codes, known = np.zeros(shape, np.int64), np.zeros(shape, bool)
-        for name in table.column_names:
-            j, column = self.encoder_.index(name), table[name]
-            present = column.is_valid().to_numpy()
-            known[:, j] = present
-            if present.any():
-                filled = column.filter(pa.array(present))
-                try:
-                    codes[present, j] = self.encoder_.coders[j].encode(filled)
-                except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                    wanted = self.schema_[name].type
-                    raise ConditionError(
-                        f"Column {name!r} is {column.type}, the model has {wanted}."
-                    ) from None
-        return codes, known
-
-    def _put_back(self, drawn: pa.Table, given: pa.Table) -> pa.Table:
-        """Replace drawn cells by the given ones, which stay exactly as they were."""
-        for name in given.column_names:
-            j = self.encoder_.index(name)
-            target = drawn.schema.field(name).type
-            ours = drawn[name].combine_chunks()
-            theirs = given[name].combine_chunks()
-            if pa.types.is_dictionary(target):
-                plain = target.value_type
-                merged = pc.coalesce(theirs.cast(plain), ours.cast(plain)).dictionary_encode()
-                drawn = drawn.set_column(j, name, merged.cast(target))
-            else:
-                drawn = drawn.set_column(j, name, pc.coalesce(theirs.cast(target), ours))
-        return drawn
 
     def score_samples(self, data: Any, *, n_orders: int = 8) -> Array:
         """Return the log-likelihood of each row; low means unlike the fitted table.
@@ -591,15 +446,7 @@ class TabularGAN(BaseSynthesizer):
         check_number("score_samples", "n_orders", n_orders, int, 1, 10**6)
         table, _ = read_with_container(data)
         self._require_columns(table)
-        codes = self.encoder_.encode(table).codes[:, self._active].astype(np.int64)
-        if not self._active:
-            return np.zeros(len(codes))
-        sampler, device = self._sampler(), self.generator_.bias.device
-        parts = [
-            sampler.log_likelihood(torch.from_numpy(codes[i : i + 8192]).to(device), n_orders, 0)
-            for i in range(0, len(codes), 8192)
-        ]
-        return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+        return self._sampler().log_likelihood(table, n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`."""
@@ -614,6 +461,7 @@ class TabularGAN(BaseSynthesizer):
     def describe(self) -> dict[str, Any]:
         """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
         check_is_fitted(self)
+        parts = [part for part in (self.generator_, self.joint_) if part is not None]
         columns = []
         for column, coder in zip(self.schema_, self.encoder_.coders, strict=True):
             entry = {"name": column.name, "kind": column.kind, "tokens": coder.n_tokens}
@@ -633,7 +481,7 @@ class TabularGAN(BaseSynthesizer):
             "rows": self.n_rows_,
             "target": self.target_,
             "seconds": self.seconds_,
-            "parameters": sum(p.numel() for p in self.generator_.parameters()),
+            "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "width": self.generator_.width,
             "depth": len(self.generator_.blocks),
             "steps": len(self._active),
@@ -646,6 +494,11 @@ class TabularGAN(BaseSynthesizer):
             f"generator.{name}": value.detach().cpu().numpy()
             for name, value in self.generator_.state_dict().items()
         }
+        if self.joint_ is not None:
+            weights |= {
+                f"joint.{name}": value.detach().cpu().numpy()
+                for name, value in self.joint_.state_dict().items()
+            }
         encoder = {f"encoder.{name}": array for name, array in self.encoder_.arrays().items()}
         model = {
             "schema": self.schema_.to_dict(),
@@ -684,9 +537,18 @@ class TabularGAN(BaseSynthesizer):
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
         loaded.target_, loaded.seconds_ = model["target"], float(model["seconds"])
         loaded._remember_features()
+        width, depth = _network_size(model["network"])
+        sizes = [loaded.encoder_.sizes[j] for j in loaded._active]
+        n_ordered = [loaded.encoder_.n_ordered[j] for j in loaded._active]
         loaded.generator_ = _rebuild(
-            model["network"], loaded.encoder_, loaded._active, _with_prefix(tensors, "generator.")
+            lambda: RowGenerator(sizes, n_ordered, width, depth),
+            _with_prefix(tensors, "generator."),
         ).to(device)
+        joint = _with_prefix(tensors, "joint.")
+        loaded.joint_ = None
+        if joint:
+            build = lambda: JointBranch(len(sizes), width, _LATENT)  # noqa: E731
+            loaded.joint_ = _rebuild(build, joint).to(device)
         return loaded
 
 
@@ -694,26 +556,24 @@ def _with_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _rebuild(
-    network: Mapping[str, Any], encoder: TableEncoder, active: list[int], weights: dict[str, Array]
-) -> RowGenerator:
-    """Build the generator that the description names and check that the weights fit it."""
+def _network_size(network: Mapping[str, Any]) -> tuple[int, int]:
     width, depth = int(network["width"]), int(network["depth"])
     check_number("network", "width", width, int, 1, _LARGEST_WIDTH)
     check_number("network", "depth", depth, int, 1, _LARGEST_DEPTH)
+    return width, depth
+
+
+def _rebuild(build: Callable[[], Network], weights: dict[str, Array]) -> Network:
+    """Build a network after checking, without allocating it, that the weights fit it."""
     with torch.device("meta"):
-        planned = RowGenerator(
-            [encoder.sizes[j] for j in active], [encoder.n_ordered[j] for j in active], width, depth
-        ).state_dict()
+        planned = build().state_dict()
     expected = {name: tuple(value.shape) for name, value in planned.items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:
         raise ValueError("the weights do not fit the network")
-    generator = RowGenerator(
-        [encoder.sizes[j] for j in active], [encoder.n_ordered[j] for j in active], width, depth
-    )
-    generator.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
-    return generator.eval()
+    network = build()
+    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
+    return network.eval().requires_grad_(False)
 
 
 def _join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
@@ -748,6 +608,10 @@ def _check_count(n_samples: Any) -> None:
         raise ParameterError(f"n_samples must be an int >= 0; got {shown}.")
 
 
+def _check_steps(steps: Any) -> None:
+    check_number("sample", "steps", steps, int, 1, 10**6)
+
+
 def _default_width(n_rows: int) -> int:
     return 128 if n_rows < 2000 else 256 if n_rows < 8000 else 512
 
@@ -765,19 +629,3 @@ def _log_frequencies(codes: Array, sizes: Sequence[int]) -> torch.Tensor:
         counts = np.bincount(codes[:, j], minlength=size) + 0.5
         parts.append(np.log(counts / counts.sum()))
     return torch.from_numpy(np.concatenate(parts)).float()
-
-
-def _choose(
-    encoder: TableEncoder, confinement: Confinement, codes: Array, seed: int, block: int
-) -> pa.Array:
-    """Return, for each cell, one of the chosen numbers that its token holds."""
-    coder = encoder.coders[confinement.column]
-    assert isinstance(coder, NumberCoder) and confinement.choices is not None
-    choices = confinement.choices
-    tokens = coder.encode_numbers(choices)
-    rng = numpy_generator(seed, "choices", block, confinement.column)
-    drawn = np.zeros(len(codes))
-    for token in np.unique(tokens):
-        cells = codes[:, confinement.column] == token
-        drawn[cells] = rng.choice(choices[tokens == token], cells.sum())
-    return coder.scale.to_cells(drawn, np.zeros(len(codes), bool))

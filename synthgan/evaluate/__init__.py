@@ -81,10 +81,10 @@ def evaluate(
     >>> import numpy as np
     >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=400)
+    >>> x = rng.normal(size=2000)
     >>> real = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
     >>> fake = pd.DataFrame({"x": x, "y": rng.permutation(real["y"])})
-    >>> report = evaluate(real[:200], fake[:200], holdout=real[200:], target="y")
+    >>> report = evaluate(real[:1000], fake[:1000], holdout=real[1000:], target="y")
     >>> report.scores["c2st_auc"].value > 0.8
     True
     >>> print(report.privacy)

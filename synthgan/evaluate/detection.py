@@ -60,17 +60,13 @@ def c2st(
     parts = [(real.take(half_real == k), synthetic.take(half_synthetic == k)) for k in (0, 1)]
     if min(len(table) for part in parts for table in part) < 2:
         return Score.not_computable(NAME, "too few distinct rows to split in halves", "near", 0.5)
-    (real_fit, codes), (synthetic_fit, _) = (features(table) for table in parts[0])
+    fit, scored = (a.stack(b) for a, b in parts)
+    x_fit, x_scored, codes = features(fit, scored)
     judge = make_booster(booster, "classification", codes, seed)
     with quietly():
-        judge.fit(
-            np.concatenate([real_fit, synthetic_fit]),
-            np.repeat([0, 1], [len(real_fit), len(synthetic_fit)]),
-        )
-        negative, positive = (
-            np.asarray(judge.predict_proba(features(t)[0])[:, 1], dtype=np.float64)
-            for t in parts[1]
-        )
+        judge.fit(x_fit, np.repeat([0, 1], [len(table) for table in parts[0]]))
+        found = np.asarray(judge.predict_proba(x_scored)[:, 1], dtype=np.float64)
+    negative, positive = np.split(found, [len(parts[1][0])])
     auc, interval = auc_with_interval(positive, negative)
     return Score(NAME, auc, "near", 0.5, interval)
 

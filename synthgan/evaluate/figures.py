@@ -11,7 +11,7 @@ __all__ = ["draw_heat_map", "draw_marginal"]
 _WIDTH = 320
 _PLOT_HEIGHT = 130
 _ROW_HEIGHT = 22
-_LABEL_WIDTH = 108
+_LABEL_WIDTH = 116
 
 
 def shortened(text: str, length: int) -> str:
@@ -49,10 +49,9 @@ def _draw_bins(marginal: Mapping[str, Any]) -> str:
     base = _PLOT_HEIGHT + 4
     parts.append(f'<polyline class="fake" points="0,{base} {" ".join(outline)} {_WIDTH},{base}"/>')
     parts.append(f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{base}" y2="{base}"/>')
-    parts.append(f'<text x="0" y="{base + 16}">{escape(str(marginal["low"]))}</text>')
-    parts.append(
-        f'<text x="{_WIDTH}" y="{base + 16}" text-anchor="end">{escape(str(marginal["high"]))}</text>'
-    )
+    low, high = escape(marginal["low"]), escape(marginal["high"])
+    parts.append(f'<text x="0" y="{base + 16}">{low}</text>')
+    parts.append(f'<text x="{_WIDTH}" y="{base + 16}" text-anchor="end">{high}</text>')
     return _svg(_WIDTH, base + 22, f"Histogram of {marginal['column']}", "".join(parts))
 
 
@@ -66,7 +65,7 @@ def _draw_levels(marginal: Mapping[str, Any]) -> str:
         parts.append(
             f"<g><title>{escape(label)}: train {a:.1%}, synthetic {b:.1%}</title>"
             f'<text x="{_LABEL_WIDTH - 6}" y="{y + 14}" text-anchor="end">'
-            f"{shortened(label, 17)}</text>"
+            f"{shortened(label, 16)}</text>"
             f'<rect class="real" x="{_LABEL_WIDTH}" y="{y + 2}" width="{room * a / top:.2f}" '
             'height="8"/>'
             f'<rect class="fake-bar" x="{_LABEL_WIDTH}" y="{y + 11}" '

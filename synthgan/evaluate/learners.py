@@ -25,21 +25,45 @@ N_TREES = 150
 #: Levels beyond this many share one code: boosters store a code in one byte.
 MAX_LEVELS = 254
 
+Floats = npt.NDArray[np.float64]
 
-def features(table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return what a judge sees.
+
+def features(train: Table, test: Table) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Return what a judge learns from and what it is tested on.
+
+    Numbers are centred and scaled by those of `train`, since judges may compute in float32;
+    columns without a value in `train` are left out.
 
     Returns
     -------
-    ndarray of shape (rows, columns), float64
+    ndarray of shape (rows of train, columns), float64
         Numbers, and codes below 255 of categories; NaN for missing.
+    ndarray of shape (rows of test, columns), float64
     ndarray of shape (columns,), bool
         Which columns are codes.
     """
-    matrix = table.matrix()
-    codes = np.array([column.kind == "categorical" for column in table.columns], dtype=bool)
-    matrix[:, codes] = np.minimum(matrix[:, codes], MAX_LEVELS)
-    return matrix, codes
+    x, y = train.matrix(), test.matrix()
+    codes = np.array([column.kind == "categorical" for column in train.columns], dtype=bool)
+    keep = ~np.isnan(x).all(axis=0)
+    x, y, codes = x[:, keep], y[:, keep], codes[keep]
+    if not keep.any():
+        return np.zeros((len(x), 1)), np.zeros((len(y), 1)), np.zeros(1, dtype=bool)
+    for k, code in enumerate(codes):
+        if code:
+            x[:, k], y[:, k] = np.minimum(x[:, k], MAX_LEVELS), np.minimum(y[:, k], MAX_LEVELS)
+        else:
+            x[:, k], y[:, k] = _scaled(x[:, k], y[:, k])
+    return x, y, codes
+
+
+def _scaled(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    with np.errstate(over="ignore"):
+        for _ in range(2):  # first to at most 1 in size, so that the range cannot overflow
+            size = float(np.nanmax(np.abs(x))) or 1.0
+            x, y = x / size, np.clip(y / size, -1e30, 1e30)
+            centre = float(np.nanmedian(x))
+            x, y = x - centre, y - centre
+    return x, y
 
 
 def _hist_gradient_boosting(task: Task, codes: npt.NDArray[np.bool_], seed: int) -> Any:

@@ -85,9 +85,11 @@ def _bins(column: Column, a: Floats, b: Floats) -> dict[str, Any] | None:
 
 
 def _edges(low: float, high: float, *, whole: bool) -> Floats:
-    if whole and high - low <= _MAX_UNIT_BINS:  # one bin per value
+    if low == high:
+        return np.array([low, high])
+    if whole and high - low <= _MAX_UNIT_BINS and abs(low) < 2**52:  # one bin per value
         return np.arange(low, high + 2) - 0.5
-    return np.linspace(low, high, N_BINS + 1)
+    return low + (high / 2 - low / 2) * np.linspace(0, 2, N_BINS + 1)
 
 
 def _axis_label(family: str | None, value: float) -> str:

@@ -42,14 +42,16 @@ font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-s
 .sg h2{font-size:1.15rem;margin:2.2em 0 .4em}.sg p{margin:.4em 0;max-width:75ch}
 .sg .privacy{background:var(--warn);color:var(--warn-ink);padding:.6em .9em;border-radius:6px;
 font-weight:600;max-width:none;overflow-wrap:anywhere}
-.sg .muted,.sg small{color:var(--soft)}.sg small{display:block;font-size:.82em;line-height:1.35}
+.sg .muted,.sg small{color:var(--soft)}.sg small{display:block;font-size:.82em;
+line-height:1.35;font-weight:400}.sg .scores th.text{min-width:15em}
 .sg .wide{overflow-x:auto}.sg table{border-collapse:collapse;width:100%;font-size:.92em}
 .sg th,.sg td{text-align:right;padding:.45em .6em;border-bottom:1px solid var(--line);
 vertical-align:top;background:none;font-variant-numeric:tabular-nums}
 .sg thead th{color:var(--soft);font-weight:600;white-space:nowrap;vertical-align:bottom}
 .sg tbody th{font-weight:600}.sg .text{text-align:left;overflow-wrap:anywhere}
 .sg td.main{font-weight:700}.sg td.note{color:var(--soft);font-size:.88em}
-.sg .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:14px}
+.sg .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:14px;
+align-items:start}
 .sg figure{margin:0;padding:10px 12px;background:var(--panel);border-radius:6px;min-width:0}
 .sg figcaption{display:flex;gap:1em;justify-content:space-between;margin-bottom:6px;font-size:.9em}
 .sg figcaption b{overflow-wrap:anywhere}.sg figcaption span{color:var(--soft);white-space:nowrap}
@@ -100,7 +102,7 @@ def format_number(value: float | None) -> str:
     if value == 0:
         return "0"
     if abs(value) >= 1e9 or abs(value) < 0.001:
-        return f"{value:.2e}"
+        return f"{value:.2g}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
@@ -137,9 +139,10 @@ def render_fragment(data: Mapping[str, Any], *, style: bool = True) -> str:
     summary = (
         f'<p class="privacy">{escape(data["privacy"])}</p><h1>Synthetic data report</h1>'
         f'<p class="muted">{escape(" · ".join(facts))}</p>{_summary(data["scores"])}'
-        '<p class="muted">Read every number against its reference rows. <b>Independent columns</b>: '
-        "train with each column shuffled by itself, so every relation is lost. <b>Bootstrap</b>: "
-        "train rows drawn again, the floor of sampling noise, and all copies. <b>Holdout</b>: real "
+        '<p class="muted">Read every number against its reference rows. '
+        "<b>Independent columns</b>: train with each column shuffled by itself, so every "
+        "relation is lost. <b>Bootstrap</b>: train rows drawn again, the floor of sampling "
+        "noise, and all copies. <b>Holdout</b>: real "
         "rows that the model never saw.</p>"
     )
     return f'<style>{_STYLE}</style><div class="sg">{summary}</div>' if style else summary
@@ -206,7 +209,7 @@ def _heat_map(data: Mapping[str, Any]) -> str:
     width = 140 + 26 * (len(names) - 1)
     return (
         "<h2>Pairs of columns</h2>"
-        f'<p class="muted">Trend error of each pair; the darkest cell is '
+        f'<p class="muted">Trend error of each pair; the strongest colour is '
         f"{format_number(max(values, default=0.0))} %, an undefined pair is dashed.</p>"
         f'<div class="wide"><div style="max-width:{round(1.15 * width)}px;min-width:'
         f'{min(width, 420)}px">{draw_heat_map(names, errors)}</div></div>'

@@ -189,7 +189,7 @@ def pair_errors(real: Table, synthetic: Table) -> pd.DataFrame:
     """
     own = [_coded(c.kind, a, b, matched=False) for c, a, b in _aligned(real, synthetic)]
     matched = [_coded(c.kind, a, b, matched=True) for c, a, b in _aligned(real, synthetic)]
-    shares = [coded.shares() for coded in own]
+    shares = [None if coded is None else coded.shares() for coded in own]
     numerical = [i for i, c in enumerate(real.columns) if c.kind == "numerical"]
     correlations = _correlations(real, numerical), _correlations(synthetic, numerical)
     place = {i: k for k, i in enumerate(numerical)}
@@ -226,29 +226,39 @@ def _pair_frame(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> pd.DataF
     return _worst_first(frame, "error")
 
 
-def _coded(kind: str, a: npt.NDArray[Any], b: npt.NDArray[Any], *, matched: bool) -> _Coded:
+def _coded(kind: str, a: npt.NDArray[Any], b: npt.NDArray[Any], *, matched: bool) -> _Coded | None:
+    """Return None for numbers too close together, for their size, to be binned."""
     if kind == "categorical":
         levels = int(max(a.max(), b.max())) + 1
         return _Coded(np.where(a < 0, levels, a), np.where(b < 0, levels, b), levels + 1)
     edges_a = _bin_edges(a)
-    edges_b = _bin_edges(b)
+    edges_b = edges_a if matched else _bin_edges(b)
+    if edges_a is None or edges_b is None:
+        return None
     if matched:
         edges_a[0], edges_a[-1] = -np.inf, np.inf
-        edges_b = edges_a
     # np.digitize puts NaN, and the maximum of a closed range, into cell N_BINS + 1.
     return _Coded(np.digitize(a, edges_a), np.digitize(b, edges_b), N_BINS + 2)
 
 
-def _bin_edges(values: Floats) -> Floats:
-    present = values[~np.isnan(values)]
-    with np.errstate(over="ignore"):
-        return np.histogram_bin_edges(present, bins=N_BINS).astype(np.float64)
+def _bin_edges(values: Floats) -> Floats | None:
+    try:
+        with np.errstate(all="ignore"):
+            edges = np.histogram_bin_edges(values[~np.isnan(values)], bins=N_BINS)
+    except ValueError:
+        return None
+    return edges.astype(np.float64) if np.isfinite(edges).all() else None
 
 
 def _contingency(
-    a: _Coded, b: _Coded, shares_a: Floats | None = None, shares_b: Floats | None = None
+    a: _Coded | None,
+    b: _Coded | None,
+    shares_a: Floats | None = None,
+    shares_b: Floats | None = None,
 ) -> tuple[float, float]:
     """Return the total variation in percent and, if `shares` are given, Cramér's V of real."""
+    if a is None or b is None:
+        return np.nan, np.nan
     cells = a.cells * b.cells
     real, synthetic = a.real * b.cells + b.real, a.synthetic * b.cells + b.synthetic
     if cells > _DENSE_CELLS:

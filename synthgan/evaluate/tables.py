@@ -100,6 +100,11 @@ class Table:
         """Return the table of the given row numbers (or boolean mask)."""
         return Table(self.columns, tuple(values[rows] for values in self.values))
 
+    def stack(self, other: Table) -> Table:
+        """Return the rows of this table followed by those of `other`."""
+        pairs = zip(self.values, other.values, strict=True)
+        return Table(self.columns, tuple(np.concatenate(pair) for pair in pairs))
+
     def drop(self, name: str) -> Table:
         """Return the table without one column."""
         keep = [i for i, column in enumerate(self.columns) if column.name != name]
@@ -317,7 +322,8 @@ def _family(values: pd.Series[Any], name: str, table: str) -> str | None:
     if pd.api.types.is_numeric_dtype(dtype):
         return "number"
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        return "datetime with time zone" if getattr(values.dt, "tz", None) else "datetime"
+        aware = isinstance(dtype, pd.DatetimeTZDtype) or "tz=" in str(dtype)
+        return "datetime with time zone" if aware else "datetime"
     if pd.api.types.is_timedelta64_dtype(dtype):
         return "duration"
     present = values.astype(object).dropna()

@@ -80,7 +80,7 @@ def train_and_test(
             for learner in LEARNERS
             for name, direction, best in STATISTICS[task]
         ]
-    (x_train, codes), (x_test, _) = features(train.drop(target)), features(test.drop(target))
+    x_train, x_test, codes = features(train.drop(target), test.drop(target))
     models = {
         "boosting": make_booster(booster, task, codes, seed),
         "linear": make_linear(task, codes),

@@ -1,0 +1,267 @@
+"""From a trained generator to tables: plain, conditional and completed rows, and likelihoods.
+
+:class:`TableSampler` joins the two halves of a fitted model, the encoder (tables and tokens) and
+the :class:`~synthgan.sampling.Sampler` (tokens and networks).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from synthgan._runtime import numpy_generator
+from synthgan.conditions import Confinement, parse_conditions
+from synthgan.encoding import NumberCoder, TableEncoder
+from synthgan.exceptions import ConditionError, DataError, DataWarning
+from synthgan.sampling import BLOCK, Sampler
+
+__all__ = ["TableSampler"]
+
+Array = np.ndarray[Any, Any]
+
+#: A combination of conditions with a smaller probability is refused as contradictory.
+IMPOSSIBLE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class TableSampler:
+    """Draws tables from a fitted encoder and generator.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+    sampler : Sampler
+    active : tuple of int
+        Columns that the generator knows: those with more than one token.
+    n_rows : int
+        Rows that the model was fitted on.
+    """
+
+    encoder: TableEncoder
+    sampler: Sampler
+    active: tuple[int, ...]
+    n_rows: int
+
+    def blocks(
+        self, n_samples: int, conditions: Mapping[Any, Any] | None, steps: int | None, seed: int
+    ) -> Iterator[pa.Table]:
+        """Yield tables of at most one block; one empty table if no row is asked for.
+
+        Parameters
+        ----------
+        n_samples : int
+        conditions : mapping of column name to condition, or None
+        steps : int or None
+            Groups of columns; None reveals them one by one.
+        seed : int
+        """
+        confinements = parse_conditions(conditions or {}, self.encoder)
+        weights = self._weights(confinements)
+        restricted = self._restricted(confinements)
+        self._require_possible(restricted, weights)
+        if not n_samples:
+            empty = np.empty((0, len(self.encoder.coders)), np.int64)
+            yield self._decode(empty, 0, seed, confinements)
+        for block in range(-(-n_samples // BLOCK)):
+            codes = self._draw(seed, block, steps, weights, restricted)
+            rows = min(BLOCK, n_samples - block * BLOCK)
+            yield self._decode(codes, block, seed, confinements).slice(0, rows)
+
+    def complete(self, given: pa.Table, steps: int | None, seed: int, *, fill: bool) -> pa.Table:
+        """Return one complete row for each row of known cells.
+
+        Parameters
+        ----------
+        given : pyarrow.Table
+            Some or all columns of the model; a missing cell is unknown.
+        steps, seed
+            As for :meth:`blocks`.
+        fill : bool
+            Whether drawn cells must have a value (imputation).
+        """
+        codes, known = self._encode_known(given)
+        weights = self._weights(())
+        if fill:
+            weights = [
+                self._without_missing(j, w) for j, w in zip(self.active, weights, strict=True)
+            ]
+        tables = [self._decode(codes[:0], 0, seed)]
+        for block, start in enumerate(range(0, len(codes), BLOCK)):
+            rows = slice(start, start + BLOCK)
+            drawn = self._draw(seed, block, steps, weights, [], codes[rows], known[rows])
+            tables.append(self._decode(drawn, block, seed))
+        return _put_back(pa.concat_tables(tables), given)
+
+    def log_likelihood(self, table: pa.Table, n_orders: int) -> Array:
+        """Return the mean log-probability of each row over `n_orders` random orders, (rows,)."""
+        codes = self.encoder.encode(table).codes[:, self.active].astype(np.int64)
+        scores = np.zeros(len(codes))
+        if self.active:
+            for start in range(0, len(codes), 8 * BLOCK):
+                rows = slice(start, start + 8 * BLOCK)
+                part = torch.from_numpy(codes[rows]).to(self.sampler.device)
+                scores[rows] = self.sampler.log_likelihood(part, n_orders, seed=0).cpu().numpy()
+        return scores
+
+    def _draw(
+        self,
+        seed: int,
+        block: int,
+        steps: int | None,
+        weights: Sequence[Tensor | None],
+        restricted: Sequence[int],
+        codes: Array | None = None,
+        known: Array | None = None,
+    ) -> Array:
+        """Return the tokens of all columns of one block, shape (rows, columns)."""
+        rows = BLOCK if codes is None else len(codes)
+        out = np.zeros((rows, len(self.encoder.coders)), np.int64)
+        if not self.active:
+            return out
+        given: list[Tensor | None] = [None, None]
+        if codes is not None and known is not None:
+            pad = ((0, BLOCK - rows), (0, 0))
+            parts = (np.pad(part[:, self.active], pad) for part in (codes, known))
+            given = [torch.from_numpy(part).to(self.sampler.device) for part in parts]
+        drawn = self.sampler.draw_block(
+            seed,
+            block,
+            steps=min(steps or len(self.active), len(self.active)),
+            weights=weights,
+            restricted=restricted,
+            codes=given[0],
+            known=given[1],
+        )
+        out[:, self.active] = drawn.cpu().numpy()[:rows]
+        return out
+
+    def _decode(
+        self, codes: Array, block: int, seed: int, confinements: Sequence[Confinement] = ()
+    ) -> pa.Table:
+        names = self.encoder.schema.names
+        table = self.encoder.decode(
+            codes,
+            numpy_generator(seed, "cells", block),
+            limits={names[c.column]: c.limits for c in confinements if c.limits is not None},
+            first_row=block * BLOCK,
+            key_seed=seed,
+        )
+        for c in confinements:
+            if c.choices is not None:
+                rng = numpy_generator(seed, "choices", block, c.column)
+                column = _choose(self.encoder, c, codes[:, c.column], rng)
+                table = table.set_column(c.column, names[c.column], column)
+        return table
+
+    def _weights(self, confinements: Sequence[Confinement]) -> list[Tensor | None]:
+        """Return the factors on the token probabilities of each active column."""
+        factors: dict[int, Array] = {}
+        for j, coder in enumerate(self.encoder.coders):
+            if coder.suppressed:
+                factors[j] = np.ones(coder.n_tokens)
+                factors[j][list(coder.suppressed)] = 0.0
+        for c in confinements:
+            factors[c.column] = factors.get(c.column, 1.0) * c.weights
+            if not factors[c.column].any():
+                name = self.encoder.schema.names[c.column]
+                raise ConditionError(f"Column {name!r}: only suppressed rare levels satisfy this.")
+        return [self._tensor(factors[j]) if j in factors else None for j in self.active]
+
+    def _without_missing(self, column: int, weights: Tensor | None) -> Tensor | None:
+        coder = self.encoder.coders[column]
+        if coder.missing_token is None:
+            return weights
+        factors = np.ones(coder.n_tokens) if weights is None else weights.cpu().numpy().copy()
+        factors[coder.missing_token] = 0.0
+        return self._tensor(factors) if factors.any() else weights
+
+    def _tensor(self, factors: Array) -> Tensor:
+        return torch.tensor(factors, dtype=torch.float32, device=self.sampler.device)
+
+    def _restricted(self, confinements: Sequence[Confinement]) -> list[int]:
+        """Return the positions of confined columns among the active, the most confined first."""
+        ordered = sorted(confinements, key=lambda c: float(c.weights.sum()))
+        return [self.active.index(c.column) for c in ordered if c.column in self.active]
+
+    def _require_possible(
+        self, restricted: Sequence[int], weights: Sequence[Tensor | None]
+    ) -> None:
+        if not restricted:
+            return
+        probability = float(np.exp(self.sampler.log_probability_of_weights(restricted, weights)))
+        if probability < IMPOSSIBLE:
+            raise ConditionError(
+                "The conditions contradict each other in all that the model has learned: it gives "
+                f"their combination a probability of {probability:.0e}. Relax one of them."
+            )
+        if probability < 0.1 / self.n_rows:
+            warnings.warn(
+                f"The model gives these conditions together a probability of {probability:.1e}; "
+                "rows this rare rest on little evidence.",
+                DataWarning,
+                stacklevel=4,
+            )
+
+    def _encode_known(self, table: pa.Table) -> tuple[Array, Array]:
+        """Return tokens and knownness of all columns, each of shape (rows, columns)."""
+        shape = (table.num_rows, len(self.encoder.coders))
+        codes, known = np.zeros(shape, np.int64), np.zeros(shape, bool)
+        for name in table.column_names:
+            if name not in self.encoder.schema:
+                raise ConditionError(f"No column {name!r} in the model; known cells must match it.")
+            j, column = self.encoder.index(name), table[name]
+            present = column.is_valid().to_numpy()
+            known[:, j] = present
+            if not present.any():
+                continue
+            try:
+                codes[present, j] = self.encoder.coders[j].encode(column.drop_null())
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, DataError) as error:
+                wanted = self.encoder.schema[name].type
+                fault = (
+                    str(error)
+                    if isinstance(error, DataError)
+                    else (f"Column {name!r} is {column.type}, the model has {wanted}.")
+                )
+                raise ConditionError(fault) from None
+        return codes, known
+
+
+def _put_back(drawn: pa.Table, given: pa.Table) -> pa.Table:
+    """Replace drawn cells by the given ones, which stay exactly as they were."""
+    for name in given.column_names:
+        target = drawn.schema.field(name).type
+        ours, theirs = drawn[name].combine_chunks(), given[name].combine_chunks()
+        if pa.types.is_dictionary(target):
+            plain = target.value_type
+            merged = pc.coalesce(theirs.cast(plain), ours.cast(plain))
+            levels = pc.unique(pa.concat_arrays([ours.dictionary, merged.drop_null()]))
+            codes = pc.index_in(merged, value_set=levels).cast(target.index_type)
+            merged = pa.DictionaryArray.from_arrays(codes, levels, ordered=target.ordered)
+        else:
+            merged = pc.coalesce(theirs.cast(target), ours)
+        drawn = drawn.set_column(drawn.column_names.index(name), name, merged)
+    return drawn
+
+
+def _choose(
+    encoder: TableEncoder, confinement: Confinement, tokens: Array, rng: np.random.Generator
+) -> pa.Array:
+    """Return, for each cell, one of the chosen numbers that its token holds."""
+    coder, choices = encoder.coders[confinement.column], confinement.choices
+    if not isinstance(coder, NumberCoder) or choices is None:
+        raise TypeError("only numbers are chosen")
+    held = coder.encode_numbers(choices)
+    drawn = np.zeros(len(tokens))
+    for token in np.unique(held):
+        cells = tokens == token
+        drawn[cells] = rng.choice(choices[held == token], cells.sum())
+    return coder.scale.to_cells(drawn, np.zeros(len(tokens), bool))

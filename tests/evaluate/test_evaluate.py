@@ -1,0 +1,174 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from synthgan.evaluate import evaluate
+from synthgan.evaluate.learners import check_booster
+from synthgan.exceptions import DataError, ParameterError
+
+
+def test_the_whole(people, other_people):
+    report = evaluate(people, people.sample(300), holdout=other_people, target="rich")
+    assert list(report.scores) == [
+        "shape_error",
+        "trend_error",
+        "trend_error_range_matched",
+        "trend_error_default_thresholds",
+        "c2st_auc",
+        "tstr_boosting_auc",
+        "tstr_linear_auc",
+        "trtr_boosting_auc",
+        "trtr_linear_auc",
+        "dcr_share",
+        "exact_match_rate",
+    ]
+    for name, score in report.scores.items():
+        assert score.value is not None
+        rows = set() if name.startswith("trtr") else {"independent_columns", "bootstrap"}
+        if not name.startswith(("trtr", "tstr", "dcr")):
+            rows.add("holdout")
+        assert set(score.references) == rows
+        assert all(value is not None for value in score.references.values())
+
+
+def test_without_holdout_and_target(people, independent):
+    scores = evaluate(people, independent).scores
+    assert not any(name.startswith("t") and "str" in name for name in scores)
+    assert scores["dcr_share"].value is None
+    assert scores["c2st_auc"].value > 0.9
+    assert scores["c2st_auc"].references["bootstrap"] < 0.6
+
+
+def test_same_seed_same_dict(people, other_people):
+    arguments = {"holdout": other_people, "target": "rich"}
+    first, second = (
+        evaluate(people, other_people, random_state=seed, **arguments).to_dict() for seed in (3, 3)
+    )
+    assert first == second
+    third = evaluate(people, other_people, random_state=4, **arguments).to_dict()
+    assert first["scores"] != third["scores"]
+
+
+def test_no_global_generator_is_touched(people, other_people):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    evaluate(people, other_people, random_state=None)
+    evaluate(people, other_people, random_state=np.random.default_rng(0))
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_tables_are_left_as_they_were(people, other_people):
+    copies = people.copy(), other_people.copy()
+    evaluate(people, other_people, holdout=other_people, target="age")
+    pd.testing.assert_frame_equal(people, copies[0])
+    pd.testing.assert_frame_equal(other_people, copies[1])
+
+
+def test_container_does_not_matter(people, other_people, tmp_path):
+    people.to_parquet(tmp_path / "train.parquet")
+    expected = evaluate(people, other_people).to_dict()
+    found = evaluate(str(tmp_path / "train.parquet"), pl.from_pandas(other_people)).to_dict()
+    assert found == expected
+
+
+def test_range_index_and_column_order_do_not_matter(people, other_people):
+    moved = other_people[other_people.columns[::-1]].set_axis(range(5, 905))
+    assert evaluate(people, moved).to_dict() == evaluate(people, other_people).to_dict()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_tiny_tables(people, other_people, rows):
+    report = evaluate(people, people.head(rows), holdout=other_people.head(rows), target="rich")
+    assert report.scores["c2st_auc"].value is None
+    assert report.scores["shape_error"].value is not None
+    both = evaluate(people.head(rows), people.head(rows), holdout=people.head(rows), target="age")
+    assert "value" in str(both)
+
+
+ODD_COLUMNS = {
+    "one": 1.0,
+    "same": "x",
+    "nothing": np.nan,
+    "none": None,
+    "huge": 1e300,
+    "not a time": pd.NaT,
+    "code": pd.Categorical(["a"] * 60, categories=["a", "b"]),
+    "big": np.arange(60) + 2**60,
+    "nullable": pd.array([1, None] * 30, dtype="Int64"),
+    "tiny": np.linspace(0, 1e-300, 60),
+    "": "empty name",
+}
+
+
+@pytest.mark.parametrize("target", [None, *ODD_COLUMNS, "rich"])
+def test_odd_columns_never_crash(people, other_people, target, tmp_path):
+    train = people.head(60).assign(**ODD_COLUMNS)
+    other = other_people.head(60).assign(**ODD_COLUMNS)
+    report = evaluate(train, other, holdout=other, target=target)
+    report.to_html(tmp_path / "r.html")
+    for score in report.scores.values():
+        assert (score.value is None) == (score.reason is not None)
+
+
+def test_only_one_odd_column():
+    for values in ODD_COLUMNS.values():
+        frame = pd.DataFrame({"a": values}, index=range(60))
+        report = evaluate(frame, frame, holdout=frame, target="a")
+        assert report.scores["trend_error"].value is None
+        report._repr_html_()
+
+
+def test_unseen_levels_and_classes(people, other_people):
+    synthetic = other_people.assign(city="Paris", rich=True)
+    report = evaluate(people, synthetic, holdout=other_people, target="rich")
+    assert "one class" in report.scores["tstr_boosting_auc"].reason
+    assert report.scores["trtr_boosting_auc"].value is not None
+    again = evaluate(people, other_people.assign(city="Paris"), holdout=other_people, target="city")
+    assert "one class" in again.scores["tstr_linear_auc"].reason
+
+
+def test_wide_table():
+    rng = np.random.default_rng(0)
+    numbers = {f"x{i}": rng.normal(size=60) for i in range(200)}
+    frame = pd.DataFrame(numbers | {f"c{i}": rng.choice(list("abc"), 60) for i in range(100)})
+    report = evaluate(frame, frame.sample(60, replace=True, random_state=0))
+    data = report.to_dict()
+    assert data["n_pairs"] == 300 * 299 // 2
+    assert len(data["pairs"]) == 5000
+    assert len(data["marginals"]) == len(data["heat_map"]["columns"]) == 30
+
+
+def test_bad_input(people):
+    with pytest.raises(DataError, match="0 rows"):
+        evaluate(people, people.head(0))
+    with pytest.raises(DataError, match="lacks 'age'"):
+        evaluate(people, people.drop(columns="age"))
+    with pytest.raises(DataError, match="target"):
+        evaluate(people, people, target="height")
+    with pytest.raises(DataError, match="No such file"):
+        evaluate("nowhere.parquet", people)
+    with pytest.raises(ParameterError, match="booster must be one of"):
+        evaluate(people, people, booster="oracle")
+    with pytest.raises(ParameterError, match="random_state"):
+        evaluate(people, people, random_state="0")
+
+
+def test_missing_xgboost_names_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(ParameterError, match="pip install"):
+        check_booster("xgboost")
+
+
+def test_progress_goes_to_standard_error(people, capsys):
+    evaluate(people.head(50), people.tail(50), progress=True)
+    shown = capsys.readouterr()
+    assert "evaluate" in shown.err
+    assert shown.out == ""
+
+
+def test_no_torch():
+    code = "import sys, synthgan.evaluate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from synthgan.evaluate.ranking import auc_with_interval, bootstrap_interval, weighted_auc
+
+
+def test_auc_counted_by_hand():
+    auc, (low, high) = auc_with_interval(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    assert auc == pytest.approx((1 + 0.5 + 1 + 1) / 4)
+    assert 0 <= low < auc < high <= 1
+
+
+def test_auc_and_delong_agree_with_sklearn_and_with_the_bootstrap():
+    rng = np.random.default_rng(0)
+    positive, negative = np.round(rng.normal(0.7, 1, 400), 1), np.round(rng.normal(size=600), 1)
+    auc, (low, high) = auc_with_interval(positive, negative)
+    label = np.repeat([1, 0], [400, 600])
+    scores = np.concatenate([positive, negative])
+    assert auc == pytest.approx(roc_auc_score(label, scores))
+    statistic = weighted_auc(scores, label == 1)
+    assert statistic(np.ones(1000, dtype=int)) == pytest.approx(auc)
+    found = bootstrap_interval(statistic, 1000, np.random.default_rng(1), 1000)
+    assert found == pytest.approx((low, high), abs=0.005)
+
+
+def test_delong_covers():
+    hits = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        _, (low, high) = auc_with_interval(rng.normal(1, 1, 60), rng.normal(0, 1, 60))
+        hits += low <= 0.7602499 <= high  # Phi(1 / sqrt(2))
+    assert 180 <= hits <= 200
+
+
+def test_weights_count_rows():
+    rng = np.random.default_rng(0)
+    scores, positive = rng.normal(size=50), rng.random(50) < 0.5
+    weights = rng.integers(0, 4, 50)
+    repeated = roc_auc_score(np.repeat(positive, weights), np.repeat(scores, weights))
+    assert weighted_auc(scores, positive)(weights) == pytest.approx(repeated)
+    assert np.isnan(weighted_auc(scores, positive)(np.where(positive, 1, 0)))
+
+
+def test_bootstrap_gives_up_on_nonsense():
+    assert bootstrap_interval(lambda w: float("nan"), 5, np.random.default_rng(0)) is None

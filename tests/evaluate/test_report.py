@@ -1,0 +1,152 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan.evaluate import Report, evaluate
+from synthgan.evaluate.marginals import marginal
+from synthgan.evaluate.report import NO_GUARANTEE
+from synthgan.evaluate.tables import read_tables
+from synthgan.exceptions import DataError
+
+
+@pytest.fixture(scope="module")
+def report(people, other_people):
+    return evaluate(
+        people.head(400), people.tail(400), holdout=other_people.head(300), target="rich"
+    )
+
+
+def page(report, tmp_path):
+    report.to_html(tmp_path / "r.html")
+    return (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_round_trip(report, tmp_path):
+    report.to_json(tmp_path / "r.json")
+    again = Report(json.loads((tmp_path / "r.json").read_text(encoding="utf-8")))
+    assert again.to_dict() == report.to_dict()
+    pd.testing.assert_frame_equal(again.to_frame(), report.to_frame())
+    assert page(again, tmp_path) == page(report, tmp_path)
+    assert again.scores == report.scores
+
+
+def test_changing_the_dict_changes_no_report(report):
+    report.to_dict()["scores"].clear()
+    assert report.to_dict()["scores"]
+
+
+def test_frame(report):
+    frame = report.to_frame()
+    head = ["score", "value", "low", "high", "best", "independent_columns", "bootstrap", "holdout"]
+    assert list(frame.columns) == [*head, "note"]
+    assert (frame.dtypes.iloc[1:8] == np.float64).all()
+    assert frame["score"].tolist() == list(report.scores)
+    assert frame.set_index("score").loc["shape_error", "bootstrap"] > 0
+    assert len(report.columns) == 6
+    assert len(report.pairs) == 15
+
+
+def test_privacy_comes_first_everywhere(report, people, tmp_path):
+    for text in (NO_GUARANTEE, "Differential privacy: epsilon < 1."):
+        data = {**report.to_dict(), "privacy": text}
+        shown = Report(data)
+        assert str(shown).splitlines()[0] == text
+        assert next(iter(shown.to_dict())) == "privacy"
+        assert shown.to_frame().attrs["privacy"] == text
+        for html in (page(shown, tmp_path), shown._repr_html_()):
+            visible = re.sub(r"<(style|title)>.*?</\1>|<[^>]+>", "", html, flags=re.DOTALL)
+            assert visible.strip().startswith(text.replace("<", "&lt;"))
+    assert report.privacy == NO_GUARANTEE
+    assert evaluate(people, people, privacy="DP").privacy == "DP"
+
+
+def test_text_is_aligned(report):
+    lines = str(report).splitlines()
+    assert lines[2].startswith("score")
+    assert len({len(line) for line in lines[2:6]}) <= 2
+    assert "smoke test, not evidence of privacy" in str(report)
+    assert NO_GUARANTEE in repr(report)
+
+
+def test_page_is_one_file_and_the_summary_comes_before_the_figures(report, tmp_path):
+    html = page(report, tmp_path)
+    assert not re.search(r"<script|<link|<img|src=|url\(|https?:|@import|onload", html)
+    assert "prefers-color-scheme:dark" in html
+    assert html.index('class="scores"') < html.index("<svg")
+    assert html.count("<figure>") == 6
+    assert "smoke test, not evidence of privacy" in html
+
+
+def test_every_name_and_level_is_escaped(tmp_path):
+    evil = '"><script>alert(1)</script>'
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "<script>": rng.normal(size=60),
+            evil: rng.choice([evil, "&"], 60),
+            "<b>x": [True, False] * 30,
+        }
+    )
+    report = evaluate(frame, frame, target="<b>x", privacy="<script>x")
+    for html in (page(report, tmp_path), report._repr_html_()):
+        assert "<script" not in html
+        assert "<b>x" not in html
+        assert 'label=""' not in html
+    assert "&lt;script&gt;" in page(report, tmp_path)
+
+
+def test_rare_levels_and_extremes_are_hidden(tmp_path):
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame(
+        {
+            "job": ["common"] * 190 + ["secretjob"] * 9 + ["lastjob"],
+            "pay": np.r_[rng.integers(1000, 2000, 199), 987654],
+        }
+    )
+    report = evaluate(train, train, holdout=train, target="job")
+    html = page(report, tmp_path) + json.dumps(report.to_dict()) + str(report)
+    for hidden in ("secretjob", "lastjob", "987654", "987,654"):
+        assert hidden not in html
+    assert "(rare)" in html
+    assert "common" in html
+
+
+def test_marginals_add_up(people, other_people):
+    tables = read_tables(people, other_people)
+    for name in people:
+        shown = marginal(tables.train, tables.synthetic, name)
+        for k, table in enumerate(("train", "synthetic")):
+            assert sum(shown[table]) + shown["missing"][k] == pytest.approx(1)
+    few = read_tables(people.head(15), people.head(15))
+    assert marginal(few.train, few.synthetic, "age") is None
+
+
+def test_axis_labels():
+    day = pd.to_datetime(["2020-01-01 12:30"] * 20)
+    frame = pd.DataFrame({"d": day, "t": pd.to_timedelta([90] * 20, unit="s"), "n": [1234.5] * 20})
+    tables = read_tables(frame, frame)
+    lows = [marginal(tables.train, tables.synthetic, c)["low"] for c in frame]
+    assert lows == ["2020-01-01 12:30", "90 s", "1234"]
+
+
+def test_many_levels_are_pooled():
+    frame = pd.DataFrame({"a": [f"l{i % 20}" for i in range(400)]})
+    tables = read_tables(frame, frame)
+    labels = marginal(tables.train, tables.synthetic, "a")["labels"]
+    assert len(labels) == 13
+    assert labels[-1] == "(8 more levels)"
+
+
+def test_files_are_whole_or_absent(report, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="Cannot write"):
+        report.to_html(tmp_path / "nowhere" / "r.html")
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(DataError, match="Cannot write"):
+        report.to_json(path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
