@@ -148,7 +148,7 @@ def _complete(
     logits = generator.logits(joint(features, z, asked))
     parts = []
     for j, (scores, truth) in enumerate(
-        zip(logits, torch.split(real, generator.sizes, dim=1), strict=True)
+        zip(logits, torch.split(real, list(generator.sizes), dim=1), strict=True)
     ):
         if not bool(asked[0, j]):
             parts.append(truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptio
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
-#: Masks drawn for each validation row; more of them for small tables.
-_VALIDATION_CELLS = 8192
+#: Masked rows of a validation; the rows of small tables are repeated under other masks.
+_VALIDATION_ROWS = 4096
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -58,13 +59,8 @@ def fit_likelihood(
         As for :func:`synthgan.training.fit_loop`.
     """
     device = tokens.device
-    matrices = [p for p in generator.parameters() if p.ndim > 1]
-    vectors = [p for p in generator.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": options.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
+        _parameter_groups(generator, options),
         lr=options.learning_rate,
         betas=(0.9, 0.99),
         fused=device.type in ("cpu", "cuda"),
@@ -94,10 +90,11 @@ def fit_likelihood(
         step,
         phase="likelihood",
         steps=options.steps,
-        epoch_steps=max(1, min(options.steps // 20, len(tokens) // batch)),
+        epoch_steps=max(1, options.steps // 25),
         ema=ema,
         validate=lambda: validation_loss(generator, validation, seed, precision),
         patience=options.patience,
+        tolerance=options.tolerance,
         deadline=deadline,
         callbacks=callbacks,
         progress=progress,
@@ -106,12 +103,23 @@ def fit_likelihood(
     return result
 
 
+def _parameter_groups(generator: RowGenerator, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Group parameters by weight decay: fine parts of tokens, other matrices, vectors."""
+    decays: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in generator.named_parameters():
+        decay = options.weight_decay if parameter.ndim > 1 else 0.0
+        decays.setdefault(options.fine_decay if name.endswith("fine") else decay, []).append(
+            parameter
+        )
+    return [{"params": group, "weight_decay": decay} for decay, group in decays.items()]
+
+
 @torch.no_grad()
 def validation_loss(
     generator: RowGenerator, validation: Tensor, seed: int, precision: torch.dtype | None
 ) -> float:
     """Return the masked cross-entropy of held-out rows, always with the same masks."""
-    copies = max(1, _VALIDATION_CELLS // max(len(validation), 1))
+    copies = max(1, _VALIDATION_ROWS // max(len(validation), 1))
     rows = validation.repeat(copies, 1).long()
     visible = draw_masks(len(rows), rows.shape[1], torch_generator(seed, "validation"))
     total = 0.0
@@ -131,7 +139,7 @@ def calibrate(
     *,
     seed: int,
     precision: torch.dtype | None,
-    rounds: int = 4,
+    rounds: int = 2,
     rows: int = 32768,
 ) -> None:
     """Shift the biases so that predictions have the right mean: level by level, over random masks.
@@ -165,11 +173,11 @@ def calibrate(
                 logits = generator.logits(generator.features(part, mask))
             hidden = (~mask).float()
             shares = [hidden[:, j] @ scores.float().softmax(1) for j, scores in enumerate(logits)]
-            predicted += torch.cat(shares)
-            observed += torch.cat(
+            predicted = predicted + torch.cat(shares)
+            observed = observed + torch.cat(
                 [
                     torch.bincount(part[:, j], hidden[:, j], minlength=size)
                     for j, size in enumerate(generator.sizes)
                 ]
             )
-        generator.bias += (observed / predicted).log()
+        generator.bias.add_((observed / predicted).log())

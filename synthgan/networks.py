@@ -16,14 +16,17 @@ from torch import Tensor, nn
 
 #: Cosines that describe the tokens of an ordered variable.
 WAVES = 32
+#: A variable with at most so many ordered tokens is treated like one without an order.
+_SHORT = 8
 
 
 class TokenTable(nn.Module):
     """One vector per token of every variable.
 
-    A free vector for each token, and for variables whose tokens are ordered (numbers) a smooth
-    part: a sum of cosines of the token's rank, shared by all tokens of the variable. Gradients of
-    one bin so reach its neighbours, and fine bins can be learned from few rows.
+    Tokens without an order have a free vector each. Ordered ones (numbers) have a smooth part, a
+    sum of cosines of the token's rank with coefficients shared by the variable, and a fine part of
+    their own, which training holds small. Gradients of one bin so reach its neighbours, and fine
+    bins can be learned from few rows without memorising them.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ class TokenTable(nn.Module):
     width : int
         Length of each vector.
     scale : float
-        Standard deviation of the free vectors at the start.
+        Standard deviation of the entries at the start.
 
     Shape: () -> (sum of sizes, width).
     """
@@ -45,39 +48,39 @@ class TokenTable(nn.Module):
         super().__init__()
         self.basis: Tensor
         self.source: Tensor
-        self.target: Tensor
-        self.free = nn.Parameter(torch.empty(sum(sizes), width))
+        self.place: Tensor
         self.scale = scale
-        starts = [0]
-        for size in sizes:
-            starts.append(starts[-1] + size)
-        ordered = [(starts[j], n) for j, n in enumerate(n_ordered) if n > 2]
-        longest = max((n for _, n in ordered), default=0)
+        lengths = [n if n > _SHORT else 0 for n in n_ordered]
+        longest = max(lengths, default=0)
+        ordered = [(j, n) for j, n in enumerate(lengths) if n]
         basis = torch.zeros(len(ordered), longest, WAVES)
-        slots = []
-        for v, (start, n) in enumerate(ordered):
+        source = [torch.empty(0, dtype=torch.long)]
+        for v, (_, n) in enumerate(ordered):
             basis[v, :n] = _cosines(n)
-            slots.append((v * longest + torch.arange(n), start + torch.arange(n)))
+            source.append(v * longest + torch.arange(n))
+        smooth = torch.cat([torch.arange(s) < n for s, n in zip(sizes, lengths, strict=True)])
+        rank = torch.cat([(~smooth).nonzero(), smooth.nonzero()]).squeeze(1).argsort()
         self.register_buffer("basis", basis, persistent=False)
-        source = torch.cat([s for s, _ in slots]) if slots else torch.empty(0, dtype=torch.long)
-        target = torch.cat([t for _, t in slots]) if slots else torch.empty(0, dtype=torch.long)
-        self.register_buffer("source", source, persistent=False)
-        self.register_buffer("target", target, persistent=False)
+        self.register_buffer("source", torch.cat(source), persistent=False)
+        self.register_buffer("place", rank, persistent=False)
+        n_smooth = sum(lengths)
+        self.free = nn.Parameter(torch.zeros(sum(sizes) - n_smooth, width))
+        self.fine = nn.Parameter(torch.zeros(n_smooth, width))
         self.smooth = nn.Parameter(torch.zeros(len(ordered), WAVES, width))
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting values."""
         with torch.no_grad():
-            self.free.normal_(0.0, self.scale, generator=generator)
-            self.smooth.normal_(0.0, self.scale, generator=generator)
+            for parameter in (self.free, self.fine, self.smooth):
+                parameter.normal_(0.0, self.scale, generator=generator)
 
     def forward(self) -> Tensor:
         """Return the whole table."""
-        if not self.smooth.numel():
+        if not self.fine.numel():
             return self.free
         curves = torch.bmm(self.basis, self.smooth).flatten(0, 1)  # (variables * longest, width)
-        added = curves.index_select(0, self.source).to(self.free.dtype)
-        return self.free.index_add(0, self.target, added)
+        ordered = self.fine + curves.index_select(0, self.source).to(self.fine.dtype)
+        return torch.cat([self.free, ordered]).index_select(0, self.place)
 
 
 def _cosines(n: int) -> Tensor:
@@ -117,7 +120,8 @@ class ResidualBlock(nn.Module):
         if dropout is not None and self.dropout:
             keep = torch.empty_like(u).bernoulli_(1 - self.dropout, generator=dropout)
             u = u * keep / (1 - self.dropout)
-        return h + self.project(u)
+        out: Tensor = h + self.project(u)
+        return out
 
 
 class RowGenerator(nn.Module):
@@ -188,7 +192,7 @@ class RowGenerator(nn.Module):
     def logits(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return one tensor of logits per variable, each of shape (rows, sizes[j])."""
         whole = F.linear(features, self.outputs(), self.bias)
-        parts: tuple[Tensor, ...] = torch.split(whole, self.sizes, dim=1)
+        parts: tuple[Tensor, ...] = torch.split(whole, list(self.sizes), dim=1)
         return parts
 
 
@@ -230,7 +234,8 @@ class JointBranch(nn.Module):
     def forward(self, features: Tensor, z: Tensor, group: Tensor) -> Tensor:
         """Return shifted features.
 
-        Shape: features (rows, width), z (rows, latent), group (rows, variables) 0/1 -> (rows, width).
+        Shape: features (rows, width), z (rows, latent), group (rows, variables) 0/1
+        -> (rows, width).
         """
         u = F.relu(self.mix(torch.cat([features, z, group], dim=1)))
         u = F.relu(self.expand(u))

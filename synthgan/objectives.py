@@ -40,7 +40,7 @@ def masked_cross_entropy(logits: Sequence[Tensor], tokens: Tensor, visible: Tens
 
 
 def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return ``mean softplus(fake - real)`` for paired scores (Huang et al. 2024, arXiv:2501.05441)."""
+    """Return ``mean softplus(fake - real)`` of paired scores (Huang et al., arXiv:2501.05441)."""
     return F.softplus(fake - real).mean()
 
 

@@ -78,10 +78,18 @@ class TrainingOptions:
         Share of units dropped in each residual block.
     weight_decay : float
         Decoupled decay (AdamW) of all matrices, times the learning rate, per step.
+    fine_decay : float
+        The same for the fine part of the tokens of numbers. It is high, because these vectors are
+        what memorises rows: on Shoppers (11,097 rows) 5 instead of 0.3 closes two thirds of the
+        gap between training and validation loss.
     ema : float
         Decay of the running average of the weights that is kept.
     patience : int
-        Epochs without a better validation likelihood after which the phase ends.
+        Epochs in a row with a validation loss outside the tolerance after which the phase ends.
+    tolerance : float
+        Share by which the validation loss may exceed its lowest value. The falling learning rate
+        goes on improving marginals while the loss is flat, so the latest acceptable weights are
+        kept rather than those of the lowest loss.
     refinement_steps : int
         Steps of the adversarial phase; 0 leaves it out.
     refinement_rate : float
@@ -95,8 +103,10 @@ class TrainingOptions:
     learning_rate: float = 2e-3
     dropout: float = 0.0
     weight_decay: float = 0.3
+    fine_decay: float = 5.0
     ema: float = 0.999
-    patience: int = 10
+    patience: int = 3
+    tolerance: float = 0.01
     refinement_steps: int = 0
     refinement_rate: float = 2e-4
     penalty: float = 1.0
@@ -108,8 +118,10 @@ class TrainingOptions:
             "learning_rate": 0 < self.learning_rate < 1,
             "dropout": 0 <= self.dropout < 1,
             "weight_decay": 0 <= self.weight_decay < 100,
+            "fine_decay": 0 <= self.fine_decay < 100,
             "ema": 0 <= self.ema < 1,
             "patience": self.patience >= 1,
+            "tolerance": 0 <= self.tolerance < 10,
             "refinement_steps": 0 <= self.refinement_steps <= 10**7,
             "refinement_rate": 0 < self.refinement_rate < 1,
             "penalty": 0 <= self.penalty < 10**6,
@@ -124,13 +136,14 @@ class TrainingOptions:
     def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
         """Return sensible options for a table of `n_rows`, with `changes` on top.
 
-        Batches grow with the table, from 128 rows to 4,096, and steps from 1,500 to 6,000, so that
-        every row of a table between 30,000 and a million rows is seen 20 to 50 times.
+        Batches grow with the table, from 128 rows to 4,096; a thousand steps do for small tables,
+        and beyond 10,000 rows their number grows with the fourth root of the rows.
         """
-        batch = 2 ** round(math.log2(max(n_rows, 1) / 32)) if n_rows else 128
-        sizes = {
-            "batch_size": min(max(batch, 128), 4096),
-            "steps": int(min(max(1500, n_rows / 100), 6000)),
+        batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
+        growth = max(n_rows / 10_000, 1.0) ** 0.25
+        sizes: dict[str, Any] = {
+            "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
+            "steps": int(1000 * growth),
         }
         return cls(**{**sizes, **changes})
 
@@ -208,7 +221,7 @@ class LoopResult:
     history : list of dict
         One entry per epoch: phase, epoch, step, seconds, means of the step's figures, validation.
     best : list of Tensor or None
-        The averaged weights with the lowest validation figure.
+        The latest averaged weights whose validation figure was within tolerance.
     reason : str
         ``"finished"``, ``"early stop"``, ``"max_time"`` or ``"callback"``.
     """
@@ -227,6 +240,7 @@ def fit_loop(
     ema: Ema,
     validate: Callable[[], float] | None,
     patience: int,
+    tolerance: float = 0.0,
     deadline: Deadline,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
@@ -246,7 +260,10 @@ def fit_loop(
     validate : callable or None
         Returns the figure to minimise, with the averaged weights in place.
     patience : int
-        Epochs without improvement after which the phase ends.
+        Epochs in a row outside the tolerance after which the phase ends.
+    tolerance : float
+        Share by which the validation figure may exceed its lowest value; the latest weights
+        within it are kept.
     deadline : Deadline
         The learning-rate schedule shortens so that it ends in time.
     callbacks : sequence of callable
@@ -282,8 +299,9 @@ def fit_loop(
                 ema.swap()
                 entry["validation"] = validate()
                 ema.swap()
-                if entry["validation"] < best_value:
-                    best_value, best, worse = entry["validation"], ema.snapshot(), 0
+                best_value = min(best_value, entry["validation"])
+                if entry["validation"] <= best_value * (1 + tolerance):
+                    best, worse = ema.snapshot(), 0
                 else:
                     worse += 1
             history.append(entry)

@@ -86,7 +86,7 @@ def check_number(owner: str, name: str, value: Any, kind: type, low: float, high
         isinstance(value, bool)
         or not isinstance(value, wanted)
         or not math.isfinite(value)
-        or not low <= value <= high
+        or not low <= float(value) <= high
     ):
         noun = "an int" if kind is int else "a number"
         shown = value if isinstance(value, (int, float)) else type(value).__name__

@@ -238,7 +238,7 @@ class TabularGAN(BaseSynthesizer):
         tokens = torch.from_numpy(codes).to(device)
         precision = half_precision(device)
         refine = options.refinement_steps > 0 and len(active) > 1
-        shared = {"callbacks": tuple(self.callbacks), "progress": bool(self.verbose)}
+        callbacks, progress = tuple(self.callbacks), bool(self.verbose)
         result = fit_likelihood(
             generator,
             tokens[kept],
@@ -247,7 +247,8 @@ class TabularGAN(BaseSynthesizer):
             seed=seed,
             precision=precision,
             deadline=deadline.part(_LIKELIHOOD_SHARE if refine else 1.0),
-            **shared,
+            callbacks=callbacks,
+            progress=progress,
         )
         logger.info("likelihood phase ended: %s", result.reason)
         calibrate(generator, tokens[kept], seed=seed, precision=precision)
@@ -266,7 +267,8 @@ class TabularGAN(BaseSynthesizer):
             options,
             seed=seed,
             deadline=deadline,
-            **shared,
+            callbacks=callbacks,
+            progress=progress,
         )
         logger.info("adversarial phase ended: %s", refined.reason)
         joint.eval().requires_grad_(False)
@@ -613,7 +615,7 @@ def _check_steps(steps: Any) -> None:
 
 
 def _default_width(n_rows: int) -> int:
-    return 128 if n_rows < 2000 else 256 if n_rows < 8000 else 512
+    return 128 if n_rows < 2000 else 256 if n_rows < 20_000 else 512
 
 
 def _split(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -85,7 +85,7 @@ def evaluate(
     >>> real = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
     >>> fake = pd.DataFrame({"x": x, "y": rng.permutation(real["y"])})
     >>> report = evaluate(real[:1000], fake[:1000], holdout=real[1000:], target="y")
-    >>> report.scores["c2st_auc"].value > 0.8
+    >>> report.scores["c2st_auc"].value > 0.7
     True
     >>> print(report.privacy)
     No formal privacy guarantee.

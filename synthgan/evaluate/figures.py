@@ -15,8 +15,17 @@ _LABEL_WIDTH = 116
 
 
 def shortened(text: str, length: int) -> str:
-    """Return escaped text, cut with an ellipsis if it is longer than `length`."""
-    return escape(text if len(text) <= length else text[: length - 1] + "…")
+    """Return escaped text, its middle left out if it is longer than `length`.
+
+    Examples
+    --------
+    >>> shortened("measurement_of_sensor_17", 12)
+    'measure…r_17'
+    """
+    if len(text) > length:
+        tail = length // 3
+        text = f"{text[: length - 1 - tail]}…{text[-tail:]}"
+    return escape(text)
 
 
 def draw_marginal(marginal: Mapping[str, Any]) -> str:
