@@ -22,7 +22,7 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
-from synthgan.adversarial import fit_adversarial
+from synthgan.adversarial import few_step_error, fit_adversarial
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.exceptions import DataError, ParameterError
@@ -68,8 +68,9 @@ class TabularGAN(BaseSynthesizer):
     min_count : int, default 5
         Values and levels in fewer rows are never repeated because they were seen; used when the
         schema is inferred.
-    max_tokens : int, default 256
-        Most spikes plus bins of a numeric column; fewer are faster and coarser.
+    max_tokens : int or None, default None
+        Most spikes plus bins of a numeric column. None: one for every 22 rows, from 12 to 256;
+        finer bins than that lose more to guessing than they gain in resolution.
     width, depth : int or None, default None
         Size of the generator. None chooses by the number of rows: 128 to 768 wide, 3 deep.
     options : TrainingOptions or None, default None
@@ -88,7 +89,8 @@ class TabularGAN(BaseSynthesizer):
     generator_ : RowGenerator
         The trained network.
     joint_ : JointBranch or None
-        The part that the critic taught; used when several columns are drawn in one step.
+        The part that the critic taught, used when several columns are drawn in one step; None if
+        it did not bring pairs of columns closer to the data.
     history_ : list of dict
         Figures of every epoch.
     n_rows_ : int
@@ -123,7 +125,7 @@ class TabularGAN(BaseSynthesizer):
         max_time: float | str | None = None,
         schema: Schema | Mapping[str, Any] | None = None,
         min_count: int = 5,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         width: int | None = None,
         depth: int | None = None,
         options: TrainingOptions | None = None,
@@ -210,8 +212,9 @@ class TabularGAN(BaseSynthesizer):
         with tqdm(
             total=len(schema), desc="encoding", unit="column", disable=not self.verbose, leave=False
         ) as bar:
+            most = self.max_tokens or min(max(table.num_rows // 22, 12), 256)
             return TableEncoder.fit(
-                table, schema, max_tokens=self.max_tokens, progress=lambda name: bar.update()
+                table, schema, max_tokens=most, progress=lambda name: bar.update()
             )
 
     def _train(
@@ -272,7 +275,14 @@ class TabularGAN(BaseSynthesizer):
         )
         logger.info("adversarial phase ended: %s", refined.reason)
         joint.eval().requires_grad_(False)
-        return generator, joint, result.history + refined.history
+        errors = [
+            few_step_error(Sampler(generator, precision, branch), tokens[kept], seed=seed)
+            for branch in (None, joint)
+        ]
+        refined.history[-1]["few_step_error"] = dict(zip(("without", "with"), errors, strict=True))
+        kept_joint = joint if errors[1] < errors[0] else None
+        logger.info("pair error at two steps %s; branch kept: %s", errors, kept_joint is not None)
+        return generator, kept_joint, result.history + refined.history
 
     # sampling -----------------------------------------------------------------------------------
 
