@@ -128,8 +128,11 @@ class TableSampler:
             return out
         given: list[Tensor | None] = [None, None]
         if codes is not None and known is not None:
-            pad = ((0, BLOCK - rows), (0, 0))
-            parts = (np.pad(part[:, self.active], pad) for part in (codes, known))
+            pad = ((0, BLOCK - rows), (0, 0))  # rows of a last block that nobody asked for
+            parts = (
+                np.pad(codes[:, self.active], pad),
+                np.pad(known[:, self.active], pad, constant_values=True),
+            )
             given = [torch.from_numpy(part).to(self.sampler.device) for part in parts]
         drawn = self.sampler.draw_block(
             seed,

@@ -249,7 +249,7 @@ class TabularGAN(BaseSynthesizer):
             options,
             seed=seed,
             precision=precision,
-            deadline=deadline.part(_LIKELIHOOD_SHARE if refine else 1.0),
+            deadline=deadline.part(_LIKELIHOOD_SHARE if refine else 0.9),
             callbacks=callbacks,
             progress=progress,
         )
