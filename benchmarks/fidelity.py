@@ -1,4 +1,4 @@
-"""Fidelity of TabularGAN on real tables: one fit per table and seed, sampled in 1, 2, 4 and all steps.
+"""Fidelity of TabularGAN on real tables, sampled in all, 4, 2 and 1 steps.
 
 Usage::
 

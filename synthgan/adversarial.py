@@ -27,7 +27,7 @@ from synthgan.objectives import (
     relativistic_critic_loss,
     relativistic_generator_loss,
 )
-from synthgan.sampling import BLOCK, Sampler, random_groups
+from synthgan.sampling import Sampler, random_groups
 from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
 
 __all__ = ["few_step_error", "fit_adversarial"]

@@ -121,7 +121,7 @@ def _is_nan(value: Any) -> bool:
 def _as_list(wanted: Any) -> list[Any]:
     if isinstance(wanted, (list, set, frozenset)):
         return list(wanted)
-    if isinstance(wanted, np.ndarray) or hasattr(wanted, "tolist") and getattr(wanted, "ndim", 0):
+    if getattr(wanted, "ndim", None) == 1:  # arrays, Series, Index
         return list(wanted)
     return [wanted]
 

@@ -133,15 +133,17 @@ def _to_series(column: pa.ChunkedArray, dtype: str) -> pd.Series[Any]:
     values = column.combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # zero chunks
         values = pa.array([], type=column.type)
+    wanted: Any = dtype
     if dtype == "category":
         return pd.Series(values.to_pandas())
-    if dtype.endswith("[pyarrow]") and not dtype.startswith(("string[", "str")):
-        return pd.Series(pd.arrays.ArrowExtensionArray(values))  # type: ignore[attr-defined]
     if dtype == "object":
         return pd.Series(np.array([*values.to_pylist(), None], dtype=object)[:-1])
-    if dtype[:1].isupper() or dtype.startswith(("string", "boolean", "str")):
-        return pd.Series(pd.arrays.ArrowExtensionArray(values)).astype(dtype)  # type: ignore[attr-defined]
-    return pd.Series(values.to_pandas()).astype(dtype)
+    text = dtype.startswith(("string", "str"))
+    if dtype.endswith("[pyarrow]") and not text:
+        return pd.Series(pd.arrays.ArrowExtensionArray(values))
+    if text or dtype[:1].isupper() or dtype == "boolean":
+        return pd.Series(pd.arrays.ArrowExtensionArray(values)).astype(wanted)
+    return pd.Series(values.to_pandas()).astype(wanted)
 
 
 def _to_array(columns: Sequence[pd.Series[Any]], dtypes: Sequence[str]) -> np.ndarray[Any, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from synthgan._runtime import torch_generator
 from synthgan.networks import RowGenerator
 from synthgan.objectives import masked_cross_entropy
+from synthgan.sampling import BLOCK, Sampler
 from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
@@ -140,15 +141,13 @@ def calibrate(
     seed: int,
     precision: torch.dtype | None,
     rounds: int = 2,
-    rows: int = 32768,
+    draws: int = 200_000,
 ) -> None:
-    """Shift the biases so that predictions have the right mean: level by level, over random masks.
+    """Shift the biases so that samples have the marginals of the training rows.
 
-    Stochastic steps leave the mean prediction of a level off by a few per cent of its share, which
-    shows in the marginals of a sample. Each round multiplies the odds of every level by the ratio
-    of its observed to its predicted share among hidden cells. Every row is seen under a mask and
-    under its complement, so that each cell is hidden exactly once and the observed shares are
-    those of the table.
+    Stochastic steps leave every prediction off by a few per cent, and a sample adds these up over
+    the order in which its columns are drawn. Each round multiplies the odds of every level by the
+    ratio of its observed share to its mean share in samples of the model (raking).
 
     Parameters
     ----------
@@ -157,27 +156,17 @@ def calibrate(
         Training rows.
     seed : int
     precision : torch.dtype or None
-    rounds, rows : int
-        Passes, and rows seen in each.
+    rounds : int
+    draws : int
+        Cells to draw in each round, at least one block of rows.
     """
-    device = tokens.device
+    blocks = max(1, draws // (BLOCK * len(generator.sizes)))
+    observed = [
+        (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
+        for j, size in enumerate(generator.sizes)
+    ]
     for number in range(rounds):
-        draw = torch_generator(seed, "calibration", number)
-        chosen = tokens[torch.randperm(len(tokens), generator=draw)[:rows].to(device)].long()
-        visible = draw_masks(len(chosen), tokens.shape[1], draw).to(device)
-        chosen, visible = chosen.repeat(2, 1), torch.cat([visible, ~visible])
-        predicted = torch.full_like(generator.bias, 0.5)
-        observed = torch.full_like(generator.bias, 0.5)
-        for part, mask in zip(torch.split(chosen, 4096), torch.split(visible, 4096), strict=True):
-            with torch.autocast(device.type, precision, enabled=precision is not None):
-                logits = generator.logits(generator.features(part, mask))
-            hidden = (~mask).float()
-            shares = [hidden[:, j] @ scores.float().softmax(1) for j, scores in enumerate(logits)]
-            predicted = predicted + torch.cat(shares)
-            observed = observed + torch.cat(
-                [
-                    torch.bincount(part[:, j], hidden[:, j], minlength=size)
-                    for j, size in enumerate(generator.sizes)
-                ]
-            )
-        generator.bias.add_((observed / predicted).log())
+        drawn = Sampler(generator, precision).expected_shares(seed + number, blocks)
+        floor = 0.5 / (BLOCK * blocks)
+        ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
+        generator.bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

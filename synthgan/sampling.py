@@ -111,6 +111,7 @@ class Sampler:
         uniforms: Tensor,
         weights: Sequence[Tensor | None],
         latents: Tensor | None = None,
+        tally: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the completed tokens and the log of the mass that the weights left, per row."""
         inputs, _ = self._tables  # type: ignore[attr-defined]
@@ -125,7 +126,10 @@ class Sampler:
                 asked[:, list(group)] = 1.0
                 features = self.joint(features, latents[number], asked.expand(len(codes), -1))
             for j in group:
-                drawn, mass = self._draw(features, j, uniforms[:, j], weights[j])
+                shares = self._log_probabilities(features, j).exp()
+                if tally is not None:
+                    tally[j].add_(shares.sum(0))
+                drawn, mass = _draw(shares, uniforms[:, j], weights[j])
                 fresh = ~known[:, j]
                 log_mass = log_mass + torch.where(fresh, mass, 0.0)
                 token = torch.where(fresh, drawn, codes[:, j])
@@ -146,26 +150,6 @@ class Sampler:
         start = sum(sizes[:j])
         part = slice(start, start + sizes[j])
         return F.log_softmax(F.linear(features, outputs[part], self.generator.bias[part]), dim=1)
-
-    def _draw(
-        self, features: Tensor, j: int, uniform: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Draw variable `j` by inversion; also return the log of the mass that `weight` leaves."""
-        shares = self._log_probabilities(features, j).exp()
-        if weight is not None:
-            shares = shares * weight
-        running = shares.cumsum(1)
-        mass = running[:, -1:].contiguous()
-        if weight is not None:  # where nothing is left, fall back on the weights themselves
-            empty = mass <= 1e-30
-            running = torch.where(empty, weight.cumsum(0), running)
-            mass = running[:, -1:].contiguous()
-        where = uniform[:, None].contiguous() * mass
-        token = torch.searchsorted(running, where, right=True).squeeze(1)
-        token = token.clamp_(max=running.shape[1] - 1)
-        last = torch.searchsorted(running, mass, right=False).squeeze(1)  # highest possible token
-        log_mass = torch.where(mass.squeeze(1) > 0, mass.squeeze(1), 1e-30).log()
-        return torch.minimum(token, last), log_mass
 
     @torch.no_grad()
     def draw_block(
@@ -282,3 +266,44 @@ class Sampler:
                 total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).double()
                 total = total + inputs[codes[:, j] + starts[j]] - inputs[hidden[j] + starts[j]]
         return total_score / orders
+
+    @torch.no_grad()
+    def expected_shares(self, seed: int, blocks: int) -> list[Tensor]:
+        """Return the shares of tokens that full-step samples have on average.
+
+        Means of the probabilities from which `blocks` blocks were drawn, far less noisy than the
+        shares of the drawn tokens.
+
+        Returns
+        -------
+        list of Tensor, one of shape (tokens,) per variable
+        """
+        sizes = self.generator.sizes
+        tally = [torch.zeros(size, device=self.device) for size in sizes]
+        codes = torch.zeros((BLOCK, len(sizes)), dtype=torch.long, device=self.device)
+        known = torch.zeros_like(codes, dtype=torch.bool)
+        for block in range(blocks):
+            rng = numpy_generator(seed, "shares", block)
+            groups = random_groups(range(len(sizes)), len(sizes), rng)
+            uniforms = self._uniforms(rng, BLOCK)
+            self._reveal(codes, known, groups, uniforms, [None] * len(sizes), tally=tally)
+        return [sums / (blocks * BLOCK) for sums in tally]
+
+
+def _draw(shares: Tensor, uniform: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Draw tokens by inversion; also return the log of the mass that `weight` leaves, per row.
+
+    Shape: shares (rows, tokens), uniform (rows,), weight (tokens,) -> (rows,), (rows,).
+    """
+    if weight is not None:
+        shares = shares * weight
+    running = shares.cumsum(1)
+    mass = running[:, -1:].contiguous()
+    log_mass = mass.squeeze(1).clamp_min(1e-30).log()
+    if weight is not None:  # where nothing is left, fall back on the weights themselves
+        running = torch.where(mass <= 1e-30, weight.cumsum(0), running)
+        mass = running[:, -1:].contiguous()
+    where = uniform[:, None].contiguous() * mass
+    token = torch.searchsorted(running, where, right=True).squeeze(1)
+    highest = torch.searchsorted(running, mass, right=False).squeeze(1)  # of positive probability
+    return torch.minimum(token, highest), log_mass

@@ -129,9 +129,12 @@ class Column:
             raise SchemaError('Every column of a schema needs "name", "kind" and "type".')
         if extra := sorted(set(data) - known):
             raise SchemaError(
-                f"Column {data['name']!r}: unknown field {extra[0]!r}; use {', '.join(sorted(known))}."
+                f"Column {data['name']!r}: unknown field {extra[0]!r}; "
+                f"use {', '.join(sorted(known))}."
             )
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
+        }
         return cls(**fields)
 
 
@@ -406,8 +409,8 @@ def _kind_of_text(
         and pc.mean(pc.utf8_length(present)).as_py() > 30
     ):
         raise SchemaError(
-            f"Column {name!r} looks like free text, which cannot be synthesised safely; drop it, or "
-            'replace it by categories that you derive from it (or declare kind="categorical").'
+            f"Column {name!r} looks like free text, which cannot be synthesised safely; drop it, "
+            'or replace it by categories that you derive from it (or declare kind="categorical").'
         )
     if n_distinct == n_values and n_values >= 20:
         _warn_identifier(name)

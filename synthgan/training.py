@@ -136,14 +136,16 @@ class TrainingOptions:
     def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
         """Return sensible options for a table of `n_rows`, with `changes` on top.
 
-        Steps grow with the fourth root of the rows, from 1,000 at 10,000 rows; batches from 128
-        rows to 4,096. Weight decay falls with the rows, since what a small table needs most is not
-        to be memorised: measured on tables of 284 to 37,581 rows, see ``benchmarks/NOTES.md``.
+        Steps grow with the fourth root of the rows, 1,000 of them at 10,000 rows, and fall faster
+        below 2,000 rows; batches grow from 128 rows to 4,096. Weight decay falls with the rows,
+        since what a small table needs most is not to be memorised. Measured on tables of 284 to
+        37,581 rows, see ``benchmarks/NOTES.md``.
         """
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
+        steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         sizes: dict[str, Any] = {
             "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
-            "steps": max(int(1000 * (n_rows / 10_000) ** 0.25), 1),
+            "steps": max(int(steps), 1),
             "weight_decay": min(3e3 / max(n_rows, 1), 10.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
         }

@@ -150,7 +150,7 @@ class TableEncoder:
         first_row, key_seed : int
             Number of the first row and seed of the sample, which name the identifiers.
         """
-        uniforms = generator.random(codes.shape, dtype=np.float64)
+        uniforms = np.asarray(generator.random(codes.shape))
         rows = first_row + np.arange(len(codes), dtype=np.int64)
         arrays = []
         for i, (column, coder) in enumerate(zip(self.schema, self.coders, strict=True)):
@@ -158,7 +158,8 @@ class TableEncoder:
             if isinstance(coder, IdentifierCoder):
                 arrays.append(coder.generate(rows, tokens, key_seed))
             else:
-                arrays.append(coder.decode(tokens, uniforms[:, i], (limits or {}).get(column.name)))
+                within = (limits or {}).get(column.name)
+                arrays.append(coder.decode(tokens, uniforms[:, i], within))
         return pa.Table.from_arrays(arrays, names=list(self.schema.names))
 
     def to_dict(self) -> list[dict[str, Any]]:

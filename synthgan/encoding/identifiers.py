@@ -59,7 +59,8 @@ class IdentifierCoder:
             extremes = pc.min_max(present).as_py()
             dense = extremes["max"] - extremes["min"] < 2 * len(present)
             digits = len(str(abs(extremes["max"])))
-            pattern = ("sequence",) if dense or extremes["min"] < 0 else ("digits", str(digits))
+            counted = dense or extremes["min"] < 0
+            pattern: tuple[str, ...] = ("sequence",) if counted else ("digits", str(digits))
         else:
             pattern = _text_pattern(present.cast(pa.large_string()), column.min_count)
         return cls(column, pattern, bool(values.null_count))

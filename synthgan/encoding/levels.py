@@ -1,4 +1,4 @@
-"""Columns with levels: one token per frequent level, one for the pooled rare ones, one for missing."""
+"""Columns with levels: a token per frequent level, one for pooled rare ones, one for missing."""
 
 from __future__ import annotations
 
@@ -190,7 +190,8 @@ def _to_json(levels: pa.Array) -> list[Any]:
     plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
     if any(test(levels.type) for test in plain):
         return [float(x) if isinstance(x, np.floating) else x for x in levels.to_pylist()]
-    return levels.cast(pa.string()).to_pylist()
+    texts: list[Any] = levels.cast(pa.string()).to_pylist()
+    return texts
 
 
 def _from_json(levels: list[Any], value_type: pa.DataType) -> pa.Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class NumberCoder:
         return spikes
 
     def encode(self, values: pa.ChunkedArray) -> Array:
-        """Return the token of each cell, shape (rows,), dtype int64; outliers go to the end bins."""
+        """Return the token of each cell, shape (rows,), int64; outliers go to the end bins."""
         missing = values.is_null().to_numpy(zero_copy_only=False)
         codes = np.empty(len(values), np.int64)
         codes[missing] = _missing_or_raise(self.missing_token, missing, self.column.name)
@@ -264,9 +265,7 @@ def _bins(
     edges = _merge_thin(edges, spread, min_count)
     parts = np.searchsorted(spread, edges[1:-1], side="left")
     knots = []
-    for (left, right), inside in zip(
-        zip(edges[:-1], edges[1:], strict=True), np.split(spread, parts), strict=True
-    ):
+    for (left, right), inside in zip(pairwise(edges), np.split(spread, parts), strict=True):
         pieces = int(np.clip(len(inside) // (2 * min_count), 1, PIECES))
         inner = np.quantile(inside, np.linspace(0, 1, pieces + 1)) if len(inside) else np.array([])
         path = np.concatenate([[left], inner[1:-1], [right]])

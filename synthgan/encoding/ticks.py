@@ -91,7 +91,7 @@ class Scale:
         return _from_ticks(ticks, missing, target)
 
     def spread_ties(self, numbers: Array) -> Array:
-        """Spread equal sorted values over their cell of the grid, so that quantiles are unbiased."""
+        """Spread equal sorted values over their cell of the grid, to keep quantiles unbiased."""
         if self.decimals is None or not len(numbers):
             return numbers
         width = 10.0**-self.decimals
@@ -128,8 +128,8 @@ class Scale:
             return _offset_of(self, value)
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError):
             raise SchemaError(
-                f"Column {self.column.name!r} is {self.column.kind} ({self.column.type}); the given "
-                f"bound of type {type(value).__name__} is not a value of it."
+                f"Column {self.column.name!r} is {self.column.kind} ({self.column.type}); the "
+                f"given bound of type {type(value).__name__} is not a value of it."
             ) from None
 
     def to_dict(self) -> dict[str, Any]:
