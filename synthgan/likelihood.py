@@ -11,13 +11,14 @@ from torch import Tensor
 from synthgan._runtime import torch_generator
 from synthgan.networks import RowGenerator
 from synthgan.objectives import masked_cross_entropy
-from synthgan.sampling import BLOCK, Sampler
+from synthgan.sampling import Sampler
 from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
+_RAKING_ROWS = 128  # many orders of few rows: it is the orders that differ
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -141,7 +142,6 @@ def calibrate(
     seed: int,
     precision: torch.dtype | None,
     rounds: int = 2,
-    draws: int = 200_000,
 ) -> None:
     """Shift the biases so that samples have the marginals of the training rows.
 
@@ -157,16 +157,15 @@ def calibrate(
     seed : int
     precision : torch.dtype or None
     rounds : int
-    draws : int
-        Cells to draw in each round, at least one block of rows.
     """
-    blocks = max(1, draws // (BLOCK * len(generator.sizes)))
+    variables = len(generator.sizes)
+    orders = min(max(3000 // variables, 16), 200)
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
         for j, size in enumerate(generator.sizes)
     ]
+    floor = 0.5 / (orders * _RAKING_ROWS)
     for number in range(rounds):
-        drawn = Sampler(generator, precision).expected_shares(seed + number, blocks)
-        floor = 0.5 / (BLOCK * blocks)
+        drawn = Sampler(generator, precision).expected_shares(seed + number, orders, _RAKING_ROWS)
         ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
         generator.bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

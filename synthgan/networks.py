@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,16 +55,15 @@ class TokenTable(nn.Module):
         lengths = [n if n > _SHORT else 0 for n in n_ordered]
         longest = max(lengths, default=0)
         ordered = [(j, n) for j, n in enumerate(lengths) if n]
-        basis = torch.zeros(len(ordered), longest, WAVES)
-        source = [torch.empty(0, dtype=torch.long)]
+        basis = np.zeros((len(ordered), longest, WAVES), np.float32)
+        source = np.empty(0, np.int64)
         for v, (_, n) in enumerate(ordered):
             basis[v, :n] = _cosines(n)
-            source.append(v * longest + torch.arange(n))
-        smooth = torch.cat([torch.arange(s) < n for s, n in zip(sizes, lengths, strict=True)])
-        rank = torch.cat([(~smooth).nonzero(), smooth.nonzero()]).squeeze(1).argsort()
-        self.register_buffer("basis", basis, persistent=False)
-        self.register_buffer("source", torch.cat(source), persistent=False)
-        self.register_buffer("place", rank, persistent=False)
+            source = np.append(source, v * longest + np.arange(n))
+        smooth = np.concatenate([np.arange(s) < n for s, n in zip(sizes, lengths, strict=True)])
+        place = np.argsort(np.argsort(smooth, kind="stable"), kind="stable")
+        for name, array in (("basis", basis), ("source", source), ("place", place)):
+            self.register_buffer(name, torch.from_numpy(array), persistent=False)
         n_smooth = sum(lengths)
         self.free = nn.Parameter(torch.zeros(sum(sizes) - n_smooth, width))
         self.fine = nn.Parameter(torch.zeros(n_smooth, width))
@@ -83,12 +84,12 @@ class TokenTable(nn.Module):
         return torch.cat([self.free, ordered]).index_select(0, self.place)
 
 
-def _cosines(n: int) -> Tensor:
+def _cosines(n: int) -> np.ndarray[Any, Any]:
     """Return ``WAVES`` cosines on `n` equal steps, higher frequencies smaller, shape (n, WAVES)."""
-    position = (torch.arange(n) + 0.5) / n
-    frequency = torch.arange(1, WAVES + 1)
-    waves = torch.cos(math.pi * position[:, None] * frequency) * math.sqrt(2.0)
-    return torch.where(frequency < n, waves / frequency.sqrt(), 0.0)
+    position = (np.arange(n) + 0.5) / n
+    frequency = np.arange(1, WAVES + 1)
+    waves = np.cos(np.pi * position[:, None] * frequency) * math.sqrt(2.0)
+    return np.where(frequency < n, waves / np.sqrt(frequency), 0.0)
 
 
 class ResidualBlock(nn.Module):
@@ -159,9 +160,10 @@ class RowGenerator(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
         self.outputs = TokenTable(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(sum(sizes)))
-        starts = torch.tensor([0, *[s + 1 for s in sizes]]).cumsum(0)[:-1]
-        self.register_buffer("starts", starts, persistent=False)
-        self.register_buffer("hidden", torch.tensor(self.sizes), persistent=False)
+        starts = np.cumsum([0, *(s + 1 for s in sizes)], dtype=np.int64)[:-1]
+        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
+        hidden = torch.from_numpy(np.array(self.sizes, np.int64))
+        self.register_buffer("hidden", hidden, persistent=False)
 
     def reset(self, generator: torch.Generator, log_frequencies: Tensor) -> None:
         """Draw the starting weights; `log_frequencies` (sum of sizes,) start the biases."""

@@ -348,9 +348,12 @@ def _infer_column(name: str, values: pa.ChunkedArray, min_count: int) -> Column:
             raise SchemaError(
                 f"{where} holds infinite values; replace them with missing or a finite bound."
             )
+    if pa.types.is_string_view(value_type):  # few compute functions know views
+        value_type = pa.large_string()
+        values = values.cast(value_type)
     n_values = len(values) - values.null_count
-    n_distinct = pc.count_distinct(values.cast(value_type) if value_type != arrow_type else values)
-    n_distinct = n_distinct.as_py() - (values.null_count > 0) * 0
+    plain = values.cast(value_type) if pa.types.is_dictionary(arrow_type) else values
+    n_distinct = pc.count_distinct(plain).as_py()
     kind, levels = _kind_of(name, values, n_distinct, n_values)
     return Column(name, kind, text, levels=levels, min_count=min_count)
 

@@ -23,6 +23,8 @@ Array = np.ndarray[Any, Any]
 
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MOST_DECIMALS = 6
+#: Whole numbers up to here are exact in float64.
+_EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class Scale:
         step = 1
         if pa.types.is_temporal(column.arrow_type):
             step = next(s for s in _steps(column.arrow_type) if not (ticks % s).any())
+        if (int(ticks.max()) - int(ticks.min())) // step > _EXACT:
+            raise SchemaError(
+                f"Column {column.name!r} spans more than 2**53 steps, too many for exact digits; "
+                'cast it to float64, or declare it kind="categorical" or kind="identifier".'
+            )
         low = np.partition(ticks, min(column.min_count, len(ticks)) - 1)[
             min(column.min_count, len(ticks)) - 1
         ]
@@ -222,6 +229,8 @@ def _round_inward(edge: float, far: float, towards: Any) -> float:
 
 
 def _decimals(floats: Array) -> int | None:
+    if np.abs(floats).max(initial=0.0) > _EXACT:  # rounding would overflow, and mean nothing
+        return None
     for decimals in range(_MOST_DECIMALS + 1):
         if np.array_equal(np.round(floats, decimals), floats):
             return decimals

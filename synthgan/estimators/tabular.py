@@ -254,7 +254,7 @@ class TabularGAN(BaseSynthesizer):
             progress=progress,
         )
         logger.info("likelihood phase ended: %s", result.reason)
-        calibrate(generator, tokens[kept], seed=seed, precision=precision)
+        calibrate(generator, tokens, seed=seed, precision=precision)
         generator.eval().requires_grad_(False)
         if not refine:
             return generator, None, result.history
