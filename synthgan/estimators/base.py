@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import math
 import numbers
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseSynthesizer", "load_model"]
 
-_REGISTRY: dict[str, type[BaseSynthesizer]] = {}
+#: Estimator that a model file may name -> the module that defines it.
+ESTIMATORS = {"TabularGAN": "synthgan.estimators.tabular"}
 
 
 class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
@@ -34,10 +36,6 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     #: Parameter -> (type, lowest, highest); None is always allowed.
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _REGISTRY[cls.__name__] = cls
 
     def _check_parameters(self) -> None:
         for name, (kind, low, high) in self._bounds.items():
@@ -117,9 +115,10 @@ def load_model(path: str | os.PathLike[str], *, device: str = "auto") -> Any:
     """
     target = resolve_device(device)
     model, tensors = read_model(path)
-    estimator = _REGISTRY.get(str(model.get("estimator")))
-    if estimator is None:
+    name = str(model.get("estimator"))
+    if name not in ESTIMATORS:
         raise ModelFileError(f"{path} holds an estimator that this release does not know.")
+    estimator: type[BaseSynthesizer] = getattr(importlib.import_module(ESTIMATORS[name]), name)
     try:
         loaded = estimator._from_model(model, tensors, target)
     except ModelFileError:
