@@ -60,7 +60,8 @@ class TokenTable(nn.Module):
         for v, (_, n) in enumerate(ordered):
             basis[v, :n] = _cosines(n)
             source = np.append(source, v * longest + np.arange(n))
-        smooth = np.concatenate([np.arange(s) < n for s, n in zip(sizes, lengths, strict=True)])
+        ranks = [np.arange(s) < n for s, n in zip(sizes, lengths, strict=True)]
+        smooth = np.concatenate([np.empty(0, bool), *ranks])
         place = np.argsort(np.argsort(smooth, kind="stable"), kind="stable")
         for name, array in (("basis", basis), ("source", source), ("place", place)):
             self.register_buffer(name, torch.from_numpy(array), persistent=False)
@@ -92,6 +93,13 @@ def _cosines(n: int) -> np.ndarray[Any, Any]:
     return np.where(frequency < n, waves / np.sqrt(frequency), 0.0)
 
 
+class Linear(nn.Linear):
+    """An affine map whose weights are drawn by its owner, not from the global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights undrawn."""
+
+
 class ResidualBlock(nn.Module):
     """``h + out(relu(in(norm(h))))``.
 
@@ -101,8 +109,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(width))
-        self.expand = nn.Linear(width, width)
-        self.project = nn.Linear(width, width)
+        self.expand = Linear(width, width)
+        self.project = Linear(width, width)
         self.dropout = dropout
 
     def reset(self, generator: torch.Generator) -> None:
@@ -154,7 +162,7 @@ class RowGenerator(nn.Module):
         self.sizes = tuple(sizes)
         self.width = width
         self.inputs = TokenTable(
-            [s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(len(sizes))
+            [s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(max(len(sizes), 1))
         )
         self.blocks = nn.ModuleList(ResidualBlock(width, dropout) for _ in range(depth))
         self.gain = nn.Parameter(torch.ones(width))
@@ -219,9 +227,9 @@ class JointBranch(nn.Module):
     def __init__(self, variables: int, width: int, latent: int) -> None:
         super().__init__()
         self.latent = latent
-        self.mix = nn.Linear(width + latent + variables, width)
-        self.expand = nn.Linear(width, width)
-        self.project = nn.Linear(width, width)
+        self.mix = Linear(width + latent + variables, width)
+        self.expand = Linear(width, width)
+        self.project = Linear(width, width)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights; the branch starts as the identity."""
@@ -261,9 +269,9 @@ class RowCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs = TokenTable(sizes, n_ordered, width, 1.0)
-        self.masks = nn.Linear(2 * len(sizes), width)
+        self.masks = Linear(2 * len(sizes), width)
         self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
-        self.score = nn.Linear(width, 1)
+        self.score = Linear(width, 1)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""

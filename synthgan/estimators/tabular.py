@@ -233,9 +233,9 @@ class TabularGAN(BaseSynthesizer):
         n_ordered = [encoder.n_ordered[j] for j in active]
         width = self.width or _default_width(n_rows)
         generator = RowGenerator(sizes, n_ordered, width, self.depth or 3, options.dropout)
+        generator.reset(torch_generator(seed, "weights"), _log_frequencies(codes, sizes))
         if not active:
             return generator.eval(), None, []
-        generator.reset(torch_generator(seed, "weights"), _log_frequencies(codes, sizes))
         generator.to(device)
         held_out, kept = _split(n_rows, seed)
         tokens = torch.from_numpy(codes).to(device)
@@ -636,7 +636,7 @@ def _split(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _log_frequencies(codes: Array, sizes: Sequence[int]) -> torch.Tensor:
-    parts = []
+    parts = [np.empty(0)]
     for j, size in enumerate(sizes):
         counts = np.bincount(codes[:, j], minlength=size) + 0.5
         parts.append(np.log(counts / counts.sum()))

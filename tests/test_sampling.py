@@ -1,0 +1,142 @@
+"""The sampler draws from the distribution that the network states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2, chi2_contingency
+
+from synthgan import TabularGAN
+from synthgan._runtime import numpy_generator, torch_generator
+from synthgan.networks import JointBranch, RowGenerator
+from synthgan.sampling import BLOCK, Sampler, _draw, random_groups
+
+SIZES = (3, 4, 2)
+
+
+@pytest.fixture
+def generator() -> RowGenerator:
+    """A random network with strong dependence between its three variables."""
+    network = RowGenerator(SIZES, (0, 0, 0), width=16, depth=1)
+    network.reset(torch_generator(0, "test"), torch.zeros(sum(SIZES)))
+    with torch.no_grad():
+        network.outputs.free.mul_(20)
+    return network.eval().requires_grad_(False)
+
+
+def flat(groups: list[list[int]]) -> list[int]:
+    return [j for group in groups for j in group]
+
+
+def draw(sampler: Sampler, blocks: int, **options: object) -> np.ndarray:
+    settings = {"steps": 3, "weights": [None] * 3, **options}
+    return torch.cat([sampler.draw_block(0, b, **settings) for b in range(blocks)]).numpy()
+
+
+def chain_rule(network: RowGenerator, order: tuple[int, ...]) -> np.ndarray:
+    """Return the joint table that drawing in `order` gives, by enumeration."""
+    rows = torch.tensor([(a, b, c) for a in range(3) for b in range(4) for c in range(2)])
+    log_p = torch.zeros(len(rows))
+    visible = torch.zeros(len(rows), 3, dtype=torch.bool)
+    for j in order:
+        scores = network.logits(network.features(rows, visible))[j].log_softmax(1)
+        log_p += scores.gather(1, rows[:, j : j + 1]).squeeze(1)
+        visible[:, j] = True
+    return log_p.exp().numpy()
+
+
+def test_full_steps_follow_the_chain_rule_over_random_orders(generator: RowGenerator) -> None:
+    blocks = 60
+    rows = draw(Sampler(generator), blocks)
+    expected = np.zeros(24)
+    for block in range(blocks):  # the orders are those of the blocks
+        rng = numpy_generator(0, "tokens", block)
+        groups = random_groups(range(3), 3, rng)
+        expected += BLOCK * chain_rule(generator, tuple(flat(groups)))
+    found = np.bincount(rows @ [8, 2, 1], minlength=24)
+    statistic = ((found - expected) ** 2 / expected).sum()
+    assert statistic < chi2.ppf(0.999, 23)  # stratified draws vary less than chance, never more
+
+
+def test_likelihood_is_the_chain_rule(generator: RowGenerator) -> None:
+    rows = torch.tensor([[0, 1, 1], [2, 3, 0]])
+    found = Sampler(generator).log_likelihood(rows, orders=3, seed=0)
+    expected = np.zeros(2)
+    for number in range(3):
+        order = tuple(numpy_generator(0, "score", number).permutation(3).tolist())
+        expected += np.log(chain_rule(generator, order)[(rows.numpy() @ [8, 2, 1])]) / 3
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_confined_columns_follow_their_conditional_distribution(generator: RowGenerator) -> None:
+    """Two confined columns: resampling against the exact table of the same order."""
+    weights = [torch.tensor([1.0, 0.0, 0.5]), torch.tensor([0.0, 1.0, 1.0, 0.0]), None]
+    sampler = Sampler(generator)
+    rows = draw(sampler, 80, weights=weights, restricted=[0, 1])
+    exact = chain_rule(generator, (0, 1, 2)).reshape(3, 4, 2).sum(2)
+    exact = exact * weights[0].numpy()[:, None] * weights[1].numpy()[None]
+    exact /= exact.sum()
+    found = np.bincount(rows[:, :2] @ [4, 1], minlength=12) / len(rows)
+    assert not found[exact.ravel() == 0].any()
+    # the bias of resampling among 16 candidates is of the order of 1/16 of the spread of weights
+    assert np.abs(found - exact.ravel()).max() < 0.02
+
+
+def test_probability_of_a_condition(generator: RowGenerator) -> None:
+    weights = [torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0, 0.0]), None]
+    exact = chain_rule(generator, (0, 1, 2)).reshape(3, 4, 2)[0, 1].sum()
+    found = np.exp(Sampler(generator).log_probability_of_weights([0, 1], weights))
+    assert found == pytest.approx(exact, rel=0.05)
+
+
+def test_known_cells_stay(generator: RowGenerator) -> None:
+    codes = torch.tensor([[2, 0, 0]]).repeat(BLOCK, 1)
+    known = torch.tensor([[True, False, False]]).repeat(BLOCK, 1)
+    rows = draw(Sampler(generator), 1, codes=codes, known=known)
+    assert (rows[:, 0] == 2).all()
+    assert len(np.unique(rows[:, 1])) > 1
+
+
+def test_expected_shares_are_those_of_the_chain_rule(generator: RowGenerator) -> None:
+    exact = np.zeros((3, 4, 2))
+    for number in range(100):
+        groups = random_groups(range(3), 3, numpy_generator(1, "shares", number))
+        exact += chain_rule(generator, tuple(flat(groups))).reshape(3, 4, 2) / 100
+    found = Sampler(generator).expected_shares(1, 100, 128)
+    for j, shares in enumerate(found):
+        others = tuple(k for k in range(3) if k != j)
+        np.testing.assert_allclose(shares, exact.sum(others), atol=0.01)
+
+
+def test_zero_weights_are_never_drawn() -> None:
+    shares = torch.full((1000, 4), 0.25)
+    uniform = torch.cat(
+        [torch.rand(998, generator=torch_generator(0, "u")), torch.tensor([0.0, 1 - 2**-24])]
+    )
+    token, mass = _draw(shares, uniform, torch.tensor([0.0, 1.0, 1.0, 0.0]))
+    assert set(token.tolist()) == {1, 2}
+    np.testing.assert_allclose(mass.exp(), 0.5, rtol=1e-5)
+    nothing = torch.tensor([[1.0, 0.0]]).repeat(5, 1)
+    token, mass = _draw(nothing, uniform[:5], torch.tensor([0.0, 1.0]))
+    assert set(token.tolist()) == {1}
+    assert (mass < -60).all()
+
+
+def test_joint_branch_only_touches_groups(generator: RowGenerator) -> None:
+    joint = JointBranch(3, 16, latent=4)
+    joint.reset(torch_generator(0, "joint"))
+    with torch.no_grad():
+        joint.project.weight.normal_(0, 1.0, generator=torch_generator(1, "joint"))
+    joint.requires_grad_(False)
+    plain, tied = Sampler(generator), Sampler(generator, None, joint)
+    np.testing.assert_array_equal(draw(plain, 1), draw(tied, 1))
+    one, two = draw(plain, 8, steps=1), draw(tied, 8, steps=1)
+    table = [np.bincount(rows[:, :2] @ [4, 1], minlength=12) + 1 for rows in (one, two)]
+    assert chi2_contingency(table).pvalue < 1e-6
+
+
+def test_stratified_uniforms(gan: TabularGAN) -> None:
+    draws = gan._sampler().sampler._uniforms(numpy_generator(0, "u"), 100).numpy()
+    assert (np.sort((draws * 100).astype(int), axis=0) == np.arange(100)[:, None]).all()
+    assert draws.max() < 1

@@ -1,0 +1,255 @@
+"""TabularGAN: seeds, streams, containers, imputation, likelihoods, budgets."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from conftest import QUICK, mixed_table, tiny_gan
+
+from synthgan import Schema, TabularGAN, TrainingOptions, infer_schema
+from synthgan.exceptions import DataError, ParameterError
+
+ignore_data_warnings = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
+
+
+def test_containers_and_dtypes_come_back(gan: TabularGAN) -> None:
+    frame = mixed_table()
+    sample = gan.sample(200, random_state=0)
+    assert list(sample.columns) == list(frame.columns)
+    assert (sample.dtypes == frame.dtypes).all()
+    assert type(sample["price"].iloc[0]) is type(frame["price"].iloc[0])
+    assert type(sample["born"].iloc[0]) is type(frame["born"].iloc[0])
+    assert sample["patient"].is_unique
+    assert not set(sample["patient"]) & set(frame["patient"]) or len(sample) < 90_000
+
+
+def test_first_rows_do_not_depend_on_how_many_follow(gan: TabularGAN) -> None:
+    many = gan.sample(1500, random_state=4)
+    pd.testing.assert_frame_equal(gan.sample(100, random_state=4), many[:100])
+    other = gan.sample(100, random_state=5)
+    assert not other["age"].equals(many["age"][:100])
+
+
+def test_stream_is_the_sample(gan: TabularGAN) -> None:
+    whole = gan.sample(1300, random_state=4)
+    for size in (7, 512, 1000, 5000):
+        batches = list(gan.sample_iter(1300, batch_rows=size, random_state=4))
+        assert all(batch.num_rows == size for batch in batches[:-1])
+        table = pa.Table.from_batches(batches)
+        assert table["age"].to_pylist() == whole["age"].tolist()
+        assert (
+            table["city"].to_pylist() == whole["city"].where(whole["city"].notna(), None).tolist()
+        )
+
+
+def test_threads_do_not_change_the_rows(gan: TabularGAN) -> None:
+    one = gan.sample(1100, random_state=4)
+    torch.set_num_threads(2)
+    try:
+        pd.testing.assert_frame_equal(gan.sample(1100, random_state=4), one)
+    finally:
+        torch.set_num_threads(1)
+
+
+@ignore_data_warnings
+def test_fit_repeats_and_leaves_global_generators_alone() -> None:
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    torch.manual_seed(1)
+    before = (np.random.get_state()[1].tolist(), random.getstate(), torch.get_rng_state().tolist())  # noqa: NPY002
+    first = tiny_gan().fit(mixed_table()).sample(20, random_state=0)
+    second = tiny_gan().fit(mixed_table()).sample(20, random_state=0)
+    after = (np.random.get_state()[1].tolist(), random.getstate(), torch.get_rng_state().tolist())  # noqa: NPY002
+    assert before == after
+    pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.slow
+def test_hash_seed_and_time_zone_do_not_matter(tmp_path: Path) -> None:
+    """Two processes: slow because each imports torch anew."""
+    code = (
+        "import sys, warnings; warnings.simplefilter('ignore'); sys.path.insert(0, sys.argv[1])\n"
+        "from conftest import mixed_table, tiny_gan\n"
+        "tiny_gan().fit(mixed_table()).save(sys.argv[2])\n"
+    )
+    files = []
+    for number, zone in enumerate(("UTC", "Asia/Tokyo")):
+        path = tmp_path / f"{number}.synthgan"
+        environment = {**os.environ, "PYTHONHASHSEED": str(number), "TZ": zone}
+        command = [sys.executable, "-c", code, str(Path(__file__).parent), str(path)]
+        subprocess.run(command, check=True, env=environment)
+        files.append(path.read_bytes())
+    without_seconds = [f.replace(b" ", b"") for f in files]
+    assert len(without_seconds[0]) > 1000
+    from synthgan import load_model
+
+    samples = [load_model(tmp_path / f"{k}.synthgan").sample(50, random_state=0) for k in (0, 1)]
+    pd.testing.assert_frame_equal(*samples)
+
+
+def test_arrays_and_target() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    y = np.where(x[:, 0] > 0, "yes", "no")
+    gan = tiny_gan().fit(x, y)
+    features, target = gan.sample(50)
+    assert features.shape == (50, 3)
+    assert features.dtype == np.float32
+    assert set(target) <= {"yes", "no"}
+    assert gan.n_features_in_ == 3
+    frame = pd.DataFrame(x, columns=list("abc"))
+    sample = tiny_gan().fit(frame, pd.Series(y, name="label")).sample(5)
+    assert list(sample.columns) == ["a", "b", "c", "label"]
+    with pytest.raises(DataError, match="y has 3"):
+        tiny_gan().fit(frame, [1, 2, 3])
+
+
+def test_paths(tmp_path: Path, adult: pd.DataFrame) -> None:
+    adult.head(300).to_parquet(tmp_path / "a.parquet")
+    adult.head(300).to_csv(tmp_path / "a.csv", index=False)
+    first = tiny_gan().fit(tmp_path / "a.parquet").sample(20, random_state=0)
+    second = tiny_gan().fit(str(tmp_path / "a.csv")).sample(20, random_state=0)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_integer_and_repeated_labels() -> None:
+    frame = pd.DataFrame({0: [1, 2] * 20, ("a", 1): [3.0, 4.0] * 20})
+    sample = tiny_gan().fit(frame).sample(5, conditions={0: 1})
+    assert list(sample.columns) == [0, ("a", 1)]
+    assert (sample[0] == 1).all()
+
+
+def test_impute(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
+    rows = adult.head(600).copy()
+    rows.loc[::2, "occupation"] = None
+    rows["age"] = rows["age"].astype("Int64")
+    rows.loc[::3, "age"] = pd.NA
+    full = adult_gan.impute(rows, random_state=0)
+    assert not full.isna().any().any()
+    for name in rows:
+        known = rows[name].notna()
+        assert (full.loc[known, name] == rows.loc[known, name]).all()
+    first, second = adult_gan.impute(rows, n_imputations=2, random_state=0)
+    assert not first["age"].equals(second["age"])
+    with pytest.raises(DataError, match="'sex' is missing"):
+        adult_gan.impute(rows.drop(columns="sex"))
+
+
+def test_likelihood_tells_broken_rows(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
+    rows = adult.head(500)
+    shuffled = rows.copy()
+    rng = np.random.default_rng(0)
+    for name in rows:
+        shuffled[name] = rows[name].to_numpy()[rng.permutation(len(rows))]
+    good, bad = adult_gan.score_samples(rows), adult_gan.score_samples(shuffled)
+    assert good.mean() > bad.mean() + 1
+    assert adult_gan.score(rows) == pytest.approx(good.mean())
+    np.testing.assert_array_equal(good, adult_gan.score_samples(rows))
+
+
+def test_samples_resemble_the_table(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
+    """Total variation of marginals below what 3 standard errors of both tables allow, plus 2 %."""
+    sample = adult_gan.sample(len(adult), random_state=0)
+    for name in ("sex", "race", "income", "marital_status"):
+        a, b = (t[name].value_counts(normalize=True) for t in (adult, sample))
+        distance = a.subtract(b, fill_value=0).abs().sum() / 2
+        noise = 3 * np.sqrt(2 * a * (1 - a) / len(adult)).sum() / 2
+        assert distance < noise + 0.02
+    rich = sample["income"] == ">50K"
+    married = sample["marital_status"] == "Married-civ-spouse"
+    real = (adult["marital_status"] == "Married-civ-spouse")[adult["income"] == ">50K"].mean()
+    assert abs(married[rich].mean() - real) < 0.08
+
+
+def test_steps(adult_gan: TabularGAN) -> None:
+    for steps in (1, 4, 15, 999):
+        assert len(adult_gan.sample(30, steps=steps, random_state=0)) == 30
+    full = adult_gan.sample(30, random_state=0)
+    pd.testing.assert_frame_equal(full, adult_gan.sample(30, steps=15, random_state=0))
+    with pytest.raises(ParameterError, match="steps"):
+        adult_gan.sample(3, steps=0)
+
+
+def test_max_time_returns_a_usable_model(adult: pd.DataFrame) -> None:
+    began = time.monotonic()
+    gan = TabularGAN(random_state=0, max_time=0.5, verbose=0).fit(adult)
+    assert time.monotonic() - began < 20
+    assert len(gan.sample(10)) == 10
+
+
+def test_callbacks_see_epochs_and_can_stop(adult: pd.DataFrame) -> None:
+    seen: list[dict[str, object]] = []
+
+    def stop_at_three(entry: dict[str, object]) -> bool:
+        seen.append(entry)
+        return len(seen) == 3
+
+    gan = tiny_gan(callbacks=[stop_at_three]).fit(adult.head(300))
+    assert len(seen) == len(gan.history_) == 3
+    assert {"phase", "epoch", "step", "seconds", "loss", "validation"} <= set(seen[0])
+
+
+def test_adversarial_phase(adult: pd.DataFrame) -> None:
+    options = TrainingOptions(steps=40, batch_size=64, refinement_steps=10)
+    gan = tiny_gan(options=options).fit(adult.head(400))
+    last = gan.history_[-1]
+    assert last["phase"] == "adversarial"
+    errors = last["few_step_error"]
+    assert (gan.joint_ is not None) == (errors["with"] < errors["without"])
+    plain = tiny_gan(options=TrainingOptions(steps=40, batch_size=64)).fit(adult.head(400))
+    pd.testing.assert_frame_equal(  # full steps are as they were
+        gan.sample(40, random_state=0), plain.sample(40, random_state=0)
+    )
+
+
+def test_declared_schema(adult: pd.DataFrame) -> None:
+    frame = adult.head(400)
+    schema = infer_schema(frame).replace("age", bounds=(0, 120))
+    schema = schema.replace("sex", levels=["Female", "Male", "Other"])
+    gan = tiny_gan(schema=schema).fit(frame)
+    assert gan.sample(200, conditions={"age": (100, 120)})["age"].between(100, 120).all()
+    again = tiny_gan(schema=json.loads(schema.to_json())).fit(frame)
+    assert again.schema_ == schema == Schema.from_json(schema.to_json())
+    with pytest.raises(DataError, match="'age' is missing"):
+        tiny_gan(schema=schema).fit(frame.drop(columns="age"))
+
+
+def test_placeholder_for_rare_levels() -> None:
+    frame = pd.DataFrame({"c": ["a"] * 60 + [f"r{i}" for i in range(40)], "x": range(100)})
+    frame["x"] = frame["x"] % 7
+    schema = infer_schema(frame)
+    shown = tiny_gan(schema=schema.replace("c", rare="placeholder")).fit(frame).sample(300)
+    assert set(shown["c"]) == {"a", "(rare)"}
+    assert set(tiny_gan(schema=schema).fit(frame).sample(300)["c"]) == {"a"}
+
+
+def test_describe_is_json(gan: TabularGAN) -> None:
+    text = json.dumps(gan.describe())
+    assert "no formal guarantee" in text
+    assert gan.describe()["columns"][1]["name"] == "age"
+
+
+def test_nothing_to_learn() -> None:
+    frame = pd.DataFrame({"a": ["x"] * 30, "b": [1.5] * 30})
+    gan = tiny_gan().fit(frame)
+    pd.testing.assert_frame_equal(gan.sample(30), frame)
+    assert (gan.score_samples(frame) == 0).all()
+
+
+def test_quick_options_are_what_the_suite_says() -> None:
+    assert QUICK.steps == 60
+    for rows in (5, 200, 10_000, 2_000_000):
+        options = TrainingOptions.for_rows(rows)
+        assert 128 <= options.batch_size <= 4096
+        assert 1 <= options.steps <= 4000
