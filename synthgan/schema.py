@@ -418,7 +418,7 @@ def _kind_of_text(
     if n_distinct == n_values and n_values >= 20:
         _warn_identifier(name)
         return "identifier", None
-    if n_distinct > max(_MANY_LEVELS, 0.5 * n_values) or (mostly_distinct and n_distinct > 20):
+    if n_distinct > _MANY_LEVELS or n_distinct > max(0.2 * n_values, 20):
         _warn(
             f"Column {name!r} has {n_distinct} different texts in {n_values} rows; levels in fewer "
             'than min_count rows are pooled. If it is a key, set kind="identifier" in the schema.'

@@ -1,0 +1,146 @@
+"""Any table in, the same kind of table out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import mixed_table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthgan.exceptions import DataError, SchemaError
+from synthgan.io import (
+    Container,
+    parse_arrow_type,
+    read_frame,
+    read_table,
+    read_with_container,
+    write_atomically,
+    write_table,
+)
+
+SERIES = {
+    "int8": pd.Series([1, 2], dtype="int8"),
+    "Int64": pd.Series([1, None], dtype="Int64"),
+    "Float32": pd.Series([1.5, None], dtype="Float32"),
+    "boolean": pd.Series([True, None], dtype="boolean"),
+    "bool": pd.Series([True, False]),
+    "string": pd.Series(["a", None], dtype="string"),
+    "string[pyarrow]": pd.Series(["a", None], dtype="string[pyarrow]"),
+    "int64[pyarrow]": pd.Series([1, None], dtype="int64[pyarrow]"),
+    "timestamp[pyarrow]": pd.Series([pd.Timestamp("2024-01-01"), None]).astype(
+        "timestamp[us][pyarrow]"
+    ),
+    "category": pd.Series(["b", "a"], dtype=pd.CategoricalDtype(["b", "c", "a"], ordered=True)),
+    "datetime": pd.Series(pd.to_datetime(["2024-01-01", None])),
+    "zone": pd.Series(pd.to_datetime(["2024-01-01", None]).tz_localize("Asia/Tokyo")),
+    "timedelta": pd.Series(pd.to_timedelta([1, None], unit="h")),
+    "float16": pd.Series([0.5, 1.5], dtype="float16"),
+    "uint64": pd.Series([0, 2**63], dtype="uint64"),
+    "object": pd.Series(["a", None], dtype=object),
+    "decimal": pd.Series([Decimal("1.50"), None], dtype=object),
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_pandas_round_trip(name: str) -> None:
+    frame = pd.DataFrame({"x": SERIES[name], 7: SERIES[name]})
+    frame.index = [5, 3]
+    table, container = read_with_container(frame)
+    assert table.column_names == ["x", "7"]
+    again = Container.from_dict(container.to_dict()).restore(table)
+    pd.testing.assert_frame_equal(again, frame.reset_index(drop=True))
+
+
+def test_other_containers() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"x": [1, None], "s": ["a", "b"]})
+    table, container = read_with_container(frame)
+    assert container.restore(table).equals(frame)
+    arrow = pa.table({"x": [1, 2]})
+    assert read_with_container(arrow)[1].restore(arrow) is arrow
+    reader = pa.RecordBatchReader.from_batches(arrow.schema, arrow.to_batches())
+    assert read_table(reader).equals(arrow)
+    array = np.arange(6.0, dtype=np.float32).reshape(3, 2)
+    table, container = read_with_container(array)
+    back = container.restore(table)
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_files(ending: str, tmp_path: Path) -> None:
+    table = pa.table({"n": [1, None, 3], "s": ["a", None, "NaN"], "t": ["", "x,y", '"']})
+    path = tmp_path / f"t.{ending}"
+    write_table(table, path)
+    assert read_table(path).to_pylist() == table.to_pylist()
+    assert list(tmp_path.iterdir()) == [path]
+    frame = read_frame(path)
+    assert frame["n"].dtype == "Int64"
+    assert frame["s"].tolist()[0] == "a"
+
+
+def test_csv_nulls(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('n,s\n1,NA\nNaN,"NA"\n,b\n')
+    table = read_table(tmp_path / "t.csv")
+    assert table["n"].to_pylist() == [1, None, None]
+    assert table["s"].to_pylist() == [None, "NA", "b"]
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(DataError, match="damaged"):
+        read_table(tmp_path / "t.parquet")
+    (tmp_path / "t.xlsx").write_bytes(b"x")
+    with pytest.raises(DataError, match="format"):
+        read_table(tmp_path / "t.xlsx")
+    (tmp_path / "two.csv").write_text("a,a\n1,2\n")
+    with pytest.raises(SchemaError, match="more than once"):
+        read_table(tmp_path / "two.csv")
+    with pytest.raises(DataError, match="Cannot write"):
+        write_table(pa.table({"x": [1]}), tmp_path / "nowhere" / "t.csv")
+
+
+def test_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("old")
+
+    def fail(name: str) -> None:
+        Path(name).write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_type_of_the_mixed_table_can_be_named() -> None:
+    for field in read_table(mixed_table()).schema:
+        assert parse_arrow_type(str(field.type)) == field.type
+
+
+units = st.sampled_from(["s", "ms", "us", "ns"])
+types = st.one_of(
+    st.builds(pa.timestamp, units, st.sampled_from([None, "UTC", "+02:00", "Europe/Berlin"])),
+    st.builds(pa.duration, units),
+    st.builds(pa.decimal128, st.integers(10, 38), st.integers(-3, 9)),
+    st.sampled_from([pa.time32("s"), pa.time64("ns"), pa.date64(), pa.large_string()]),
+)
+
+
+@given(types, st.booleans())
+def test_types_and_their_names(arrow_type: pa.DataType, ordered: bool) -> None:
+    assert parse_arrow_type(str(arrow_type)) == arrow_type
+    coded = pa.dictionary(pa.int32(), arrow_type, ordered=ordered)
+    assert parse_arrow_type(str(coded)) == coded
+
+
+def test_unknown_type() -> None:
+    with pytest.raises(SchemaError, match="Unknown"):
+        parse_arrow_type("list<item: int64>")

@@ -1,0 +1,99 @@
+"""The loop: schedules, averages, early stops, deadlines."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from synthgan.exceptions import ParameterError
+from synthgan.training import Deadline, Ema, LoopResult, fit_loop, parse_duration
+
+
+def run(values: list[float], **changes: object) -> tuple[LoopResult, list[float]]:
+    """Let the loop walk a parameter 0, 1, 2, ... and validate with the given values."""
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    shares: list[float] = []
+
+    def step(number: int, share: float) -> dict[str, torch.Tensor]:
+        shares.append(share)
+        with torch.no_grad():
+            module.weight.fill_(number + 1.0)
+        return {"loss": torch.tensor(float(number))}
+
+    settings: dict[str, object] = {
+        "phase": "test",
+        "steps": len(values),
+        "epoch_steps": 1,
+        "ema": Ema(module, 0.0),
+        "validate": iter(values).__next__,
+        "patience": 2,
+        "deadline": Deadline.after(None),
+    }
+    return fit_loop(step, **{**settings, **changes}), shares
+
+
+def test_history_and_schedule() -> None:
+    result, shares = run([3.0, 2.0, 1.0, 0.5])
+    assert shares == [0.0, 0.25, 0.5, 0.75]
+    assert [entry["loss"] for entry in result.history] == [0, 1, 2, 3]
+    assert [entry["step"] for entry in result.history] == [1, 2, 3, 4]
+    assert result.reason == "finished"
+
+
+def test_means_over_an_epoch() -> None:
+    result, _ = run([1.0] * 4, epoch_steps=2)
+    assert [entry["loss"] for entry in result.history] == [0.5, 2.5]
+
+
+def test_latest_weights_within_tolerance_are_kept() -> None:
+    result, _ = run([2.0, 1.0, 1.009, 1.5, 1.6, 9.0, 0.1], tolerance=0.01)
+    assert result.reason == "early stop"
+    assert len(result.history) == 5
+    assert result.best is not None
+    assert float(result.best[0]) == pytest.approx(3.0, abs=0.5)
+
+
+def test_callbacks_stop() -> None:
+    result, _ = run([1.0] * 9, callbacks=[lambda entry: entry["epoch"] == 2])
+    assert result.reason == "callback"
+    assert len(result.history) == 3
+
+
+def test_deadline_ends_the_loop() -> None:
+    result, _ = run([1.0] * 9, deadline=Deadline.after(1e-9))
+    assert result.reason == "max_time"
+    assert len(result.history) == 1
+
+
+def test_average_forgets_the_start() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    ema = Ema(module, 0.999)
+    nn.init.constant_(module.weight, 5.0)
+    expected = 0.0
+    for update in range(1, 50):
+        ema.update()
+        decay = min(0.999, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * 5.0
+    assert float(ema.average[0]) == pytest.approx(expected)
+    ema.swap()
+    assert module.weight.item() == pytest.approx(expected)
+    ema.swap()
+    assert module.weight.item() == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), (30, 30), ("20", 20)]
+)
+def test_durations(text: str | float, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "10 parsecs", -1, 0, math.nan, True, "nan"])
+def test_bad_durations(text: object) -> None:
+    with pytest.raises(ParameterError):
+        parse_duration(text)  # type: ignore[arg-type]
