@@ -31,8 +31,9 @@ nitpick_ignore_regex = [("py:.*", r"(?!synthgan(\.|$)).*")]
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Leave out the metadata-routing setters that scikit-learn adds to every estimator."""
-    return True if name.startswith("set_") and name.endswith("_request") else None
+    """Leave out the metadata-routing methods that scikit-learn adds to every estimator."""
+    routing = name.startswith("set_") and name.endswith("_request")
+    return True if routing or name == "get_metadata_routing" else None
 
 
 def setup(app):

@@ -118,7 +118,7 @@ class Report:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML file, whole or not at all.
 
-        It holds no train row: see :mod:`synthgan.evaluate.marginals` for what is shown.
+        It holds no train row: see ``synthgan.evaluate.marginals`` for what is shown.
 
         Raises
         ------

@@ -1,0 +1,61 @@
+"""Seeds, streams and devices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from synthgan._runtime import (
+    half_precision,
+    numpy_generator,
+    resolve_device,
+    seed_from,
+    torch_generator,
+    torch_threads,
+)
+from synthgan.exceptions import ParameterError
+
+
+def test_streams_are_named_not_consumed() -> None:
+    first = numpy_generator(1, "rows", 3).random(4)
+    np.testing.assert_array_equal(first, numpy_generator(1, "rows", 3).random(4))
+    others = [(2, "rows", 3), (1, "cols", 3), (1, "rows", 4), (1, "rows", 3, 0)]
+    assert all(not np.array_equal(first, numpy_generator(*other).random(4)) for other in others)
+    a, b = (torch.rand(4, generator=torch_generator(1, "rows", 3)) for _ in range(2))
+    torch.testing.assert_close(a, b)
+
+
+def test_random_states() -> None:
+    assert seed_from(7) == 7
+    assert seed_from(np.int64(7)) == 7
+    assert seed_from(None) != seed_from(None)
+    generator = np.random.default_rng(0)
+    assert seed_from(generator) != seed_from(generator)
+    assert seed_from(np.random.RandomState(0)) == seed_from(np.random.RandomState(0))
+    for bad in (-1, 2**63, "a", 1.5, True):
+        with pytest.raises(ParameterError, match="random_state"):
+            seed_from(bad)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for bad in ("abacus", "cuda:99", "meta"):
+        with pytest.raises(ParameterError, match="device"):
+            resolve_device(bad)
+    assert half_precision(torch.device("cpu")) in (None, torch.bfloat16)
+    assert half_precision(torch.device("mps")) is None
+
+
+def test_threads_are_restored() -> None:
+    before = torch.get_num_threads()
+    with torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda() -> None:
+    assert resolve_device("auto").type == "cuda"
