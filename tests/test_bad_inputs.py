@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import tiny_gan
+from fixtures import tiny_gan
 from sklearn.exceptions import NotFittedError
 
 from synthgan import TabularGAN, TrainingOptions

@@ -7,7 +7,7 @@ import datetime as dt
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import mixed_table
+from fixtures import mixed_table
 
 from synthgan import MISSING, NOT_MISSING, TabularGAN
 from synthgan.exceptions import ConditionError, DataWarning, ParameterError

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import mixed_table
+from fixtures import mixed_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import mixed_table
+from fixtures import mixed_table
 
 from synthgan.exceptions import DataWarning, SchemaError
 from synthgan.schema import Column, Schema, infer_schema

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.numpy
-from conftest import mixed_table, tiny_gan
+from fixtures import mixed_table, tiny_gan
 from sklearn.base import clone
 
 from synthgan import TabularGAN, load_model

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from conftest import QUICK, mixed_table, tiny_gan
+from fixtures import QUICK, mixed_table, tiny_gan
 
 from synthgan import Schema, TabularGAN, TrainingOptions, infer_schema
 from synthgan.exceptions import DataError, ParameterError
@@ -80,7 +80,7 @@ def test_hash_seed_and_time_zone_do_not_matter(tmp_path: Path) -> None:
     """Two processes: slow because each imports torch anew."""
     code = (
         "import sys, warnings; warnings.simplefilter('ignore'); sys.path.insert(0, sys.argv[1])\n"
-        "from conftest import mixed_table, tiny_gan\n"
+        "from fixtures import mixed_table, tiny_gan\n"
         "tiny_gan().fit(mixed_table()).save(sys.argv[2])\n"
     )
     files = []
