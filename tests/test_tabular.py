@@ -225,6 +225,7 @@ def test_declared_schema(adult: pd.DataFrame) -> None:
         tiny_gan(schema=schema).fit(frame.drop(columns="age"))
 
 
+@ignore_data_warnings
 def test_placeholder_for_rare_levels() -> None:
     frame = pd.DataFrame({"c": ["a"] * 60 + [f"r{i}" for i in range(40)], "x": range(100)})
     frame["x"] = frame["x"] % 7

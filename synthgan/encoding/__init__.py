@@ -1,4 +1,20 @@
-"""Frame to tokens and back: every column becomes one small categorical variable."""
+"""Frame to tokens and back: every column becomes one small categorical variable.
+
+What a decoded table may repeat of the table that was encoded, exactly:
+
+- a level of a categorical column, if at least ``min_count`` rows have it or the schema declares it
+  (the levels of an ordered pandas or Arrow category, and true and false, count as declared);
+- a number, date or duration, if at least ``min_count`` rows share it (a *spike*);
+- the value of a constant column.
+
+All other values come back as draws. Numbers are drawn from a smooth curve whose corner points are
+quantiles over at least ``2 * min_count`` rows, rounded to a power of ten below a quarter of the gap
+to their neighbours; ends of the range are the ``min_count``-th extremes, rounded inwards. Rare
+levels come back as frequent ones or as a placeholder, identifiers are generated anew. So a value
+that fewer than ``min_count`` rows have is neither stored nor repeated because it was seen. It can
+still come up by chance, as any other value nearby: a column of whole numbers from 1 to 50 has few
+others to offer.
+"""
 
 from __future__ import annotations
 
