@@ -33,9 +33,10 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "fidelity.json"
-PAGES = [HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md"]
+DOCS, README = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md"
 TABLES = ["adult", "default", "shoppers", "beijing", "magic", "german_credit", "heart_uci", "pima"]
 STEPS = [0, 4, 2, 1]  # 0: as many as there are columns
+REFERENCES = ["bootstrap of train", "independent columns", "real holdout"]
 LOG_TARGET = {"beijing"}
 METRICS = {
     "shape": ("Shape %", 2),
@@ -88,9 +89,9 @@ def measure(
         "c2st_test": c2st(c, b, booster="xgboost", seed=0).value,
         "tstr": next(s.value for s in utility if s.name == f"tstr_boosting_{wanted}"),
         "dcr": dcr_share(a, c, b, seed=0).value,
-        "worst_columns": alike.columns.head(5).to_dict("records"),
+        "worst_columns": alike.columns.head(3).to_dict("records"),
         "worst_pairs": alike.pairs.sort_values("error_range_matched", ascending=False)
-        .head(5)
+        .head(3)
         .to_dict("records"),
     }
 
@@ -103,7 +104,7 @@ def floors(train: pd.DataFrame, test: pd.DataFrame, info: dict[str, Any]) -> dic
     for name in shuffled:
         shuffled[name] = train[name].to_numpy()[rng.permutation(len(train))]
         shuffled[name] = shuffled[name].astype(train[name].dtype)
-    rows = {"bootstrap of train": boot, "independent columns": shuffled, "real holdout": test}
+    rows = dict(zip(REFERENCES, (boot, shuffled, test), strict=True))
     found = {name: measure(train, test, frame, info) for name, frame in rows.items()}
     for name in ("tstr", "dcr", "c2st_test"):
         found["real holdout"][name] = None  # a table cannot judge itself
@@ -174,13 +175,13 @@ def spread(values: list[float | None], digits: int) -> str:
     return f"{mean} ± {(max(known) - min(known)) / 2:.{digits}f}"
 
 
-def render(results: dict[str, Any]) -> str:
-    """Return the Markdown table of all results."""
+def render(results: dict[str, Any], all_steps: list[int], references: list[str]) -> str:
+    """Return the Markdown table of the samples of some steps, beside some reference tables."""
     head = ["table", "rows", "sample", *(title for title, _ in METRICS.values()), "fit s", "GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, entry in results["tables"].items():
         runs = list(entry["seeds"].values())
-        for steps in map(str, STEPS):
+        for steps in map(str, all_steps):
             label = f"{steps} steps" if steps != "0" else f"all {runs[0]['columns']} steps"
             label = label.replace("1 steps", "1 step") if steps == "1" else label
             cells = [
@@ -195,7 +196,8 @@ def render(results: dict[str, Any]) -> str:
             size = str(runs[0]["rows"]) if first else ""
             title = f"**{name}**" if first else ""
             lines.append("| " + " | ".join([title, size, label, *cells, *cost]) + " |")
-        for label, figures in entry["floors"].items():
+        for label in references:
+            figures = entry["floors"][label]
             cells = [spread([figures.get(key)], digits) for key, (_, digits) in METRICS.items()]
             lines.append("| " + " | ".join(["", "", f"*{label}*", *cells, "", ""]) + " |")
     facts = results["machine"]
@@ -210,14 +212,12 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_pages(text: str) -> None:
-    """Put the table between the markers of the pages that show it."""
-    for page in PAGES:
-        old = page.read_text()
-        begin, end = "<!-- fidelity:begin -->", "<!-- fidelity:end -->"
-        head, _, rest = old.partition(begin)
-        _, _, tail = rest.partition(end)
-        page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+def write_into(page: Path, text: str) -> None:
+    """Put a table between the markers of a page."""
+    begin, end = "<!-- fidelity:begin -->", "<!-- fidelity:end -->"
+    head, _, rest = page.read_text().partition(begin)
+    _, _, tail = rest.partition(end)
+    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
 
 
 def main() -> None:
@@ -253,7 +253,9 @@ def main() -> None:
                 figures = {k: round(best[k], 4) for k in METRICS if best[k] is not None}
                 print(name, seed, f"fit {run['fit_seconds']:.0f} s", figures, flush=True)
                 RESULTS.write_text(json.dumps(results, indent=1, default=float))
-    write_pages(render(results))
+    floor, *others = REFERENCES
+    write_into(DOCS, render(results, STEPS, [floor, *others]))
+    write_into(README, render(results, STEPS[:1], [floor]))
 
 
 if __name__ == "__main__":
