@@ -60,11 +60,12 @@ def measure(
     train: pd.DataFrame, test: pd.DataFrame, synthetic: pd.DataFrame, info: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures of one synthetic table."""
-    from synthgan.evaluate.attacks import dcr_share
-    from synthgan.evaluate.detection import c2st
-    from synthgan.evaluate.similarity import similarity
+    from synthgan.evaluate.attacks.copies import dcr_share
+    from synthgan.evaluate.fidelity.detection import c2st
+    from synthgan.evaluate.fidelity.similarity import similarity
+    from synthgan.evaluate.measure import Setting
     from synthgan.evaluate.tables import read_tables
-    from synthgan.evaluate.utility import train_and_test
+    from synthgan.evaluate.utility import tstr
 
     target = info["target"]
     task = "regression" if info["task"] == "regression" else "classification"
@@ -79,7 +80,8 @@ def measure(
     a, b, c = tables.train, tables.synthetic, tables.holdout
     alike = similarity(a, b)
     scores = {score.name: score.value for score in alike.scores}
-    utility = train_and_test(b, c, target=target, task=task, booster="xgboost", seed=0)
+    setting = Setting(a, c, target, task, booster="xgboost")
+    utility = tstr(setting, b).scores
     wanted = "rmse" if task == "regression" else "auc"
     return {
         "shape": scores["shape_error"],

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["synthgan.__main__"],
     ["synthgan.cli"],
-    ["synthgan.evaluate"],
     ["synthgan.estimators"],
+    ["synthgan.evaluate"],
     ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial"],
     ["synthgan.sampling", "synthgan.training"],
     ["synthgan.networks", "synthgan.objectives"],
@@ -72,6 +72,13 @@ def test_imports_go_down(module: str) -> None:
     for name in _imports_of(module) & set(MODULES):
         assert name != "synthgan", f"{module} imports the top package; import the module instead"
         assert _layer(name) >= _layer(module), f"{module} imports {name}, a layer above it"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if ".evaluate" in name])
+def test_evaluation_knows_no_model(module: str) -> None:
+    allowed = ("synthgan.evaluate", "synthgan.io", "synthgan.schema", "synthgan._runtime")
+    for name in _imports_of(module) & set(MODULES):
+        assert name.startswith((*allowed, "synthgan.exceptions")), f"{module} imports {name}"
 
 
 def test_there_is_no_cycle() -> None:

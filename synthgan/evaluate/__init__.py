@@ -1,26 +1,68 @@
-"""Proof: fidelity, utility and copies of a synthetic table, whoever made it."""
+"""Proof: fidelity, utility and attacks on privacy of a synthetic table, whoever made it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
-from synthgan._runtime import seed_from
-from synthgan.evaluate.attacks import dcr_share, exact_match_rate
-from synthgan.evaluate.detection import c2st
-from synthgan.evaluate.learners import Booster, check_booster
+from synthgan._runtime import numpy_generator, seed_from
+from synthgan.evaluate import targets, utility
+from synthgan.evaluate.attacks import (
+    copies,
+    inference,
+    linkability,
+    membership,
+    shadow,
+    singling_out,
+)
+from synthgan.evaluate.diagnosis import diagnose
+from synthgan.evaluate.fidelity import columns, coverage, dependence, detection, similarity
+from synthgan.evaluate.learners import check_booster, quietly
+from synthgan.evaluate.measure import Measure, Measurement, Setting
 from synthgan.evaluate.report import Report, build_report
-from synthgan.evaluate.score import REFERENCES, Score, attach_references
-from synthgan.evaluate.similarity import Similarity, similarity
-from synthgan.evaluate.tables import Table, Tables, read_tables, reference_tables
-from synthgan.evaluate.utility import train_and_test
+from synthgan.evaluate.score import Score, attach_references
+from synthgan.evaluate.tables import Table, Tables, read_alike, read_tables, reference_tables
+from synthgan.exceptions import DataError, ParameterError
+from synthgan.io import read_frame
 
 __all__ = ["Report", "Score", "evaluate"]
 
-Measure = Callable[[Table], Sequence[Score]]
+_EVERYWHERE = ("independent_columns", "bootstrap", "holdout")
+#: A holdout cannot train the model that it tests.
+_NOT_HOLDOUT = ("independent_columns", "bootstrap")
+_POWER = ("copy_of_train", "fresh_rows")
+
+#: What is measured, in the order of the report.
+PLAN = [
+    Measure("similarity", "fidelity", similarity.measure, _EVERYWHERE),
+    Measure("columns", "fidelity", columns.measure, _EVERYWHERE),
+    Measure("dependence", "fidelity", dependence.measure, _EVERYWHERE, quick=False),
+    Measure("detection", "fidelity", detection.measure, _EVERYWHERE),
+    Measure("coverage", "fidelity", coverage.measure, _EVERYWHERE, quick=False),
+    Measure("utility", "utility", utility.tstr, _NOT_HOLDOUT),
+    Measure("utility of train", "utility", utility.trtr, ()),
+    Measure("augmentation", "utility", utility.augmented, (), quick=False),
+    Measure("ranking", "utility", utility.ranking, ("bootstrap",), quick=False),
+    Measure("every target", "utility", targets.measure, _NOT_HOLDOUT, quick=False),
+    Measure("groups", "utility", utility.groups, _NOT_HOLDOUT),
+    Measure("membership", "privacy", membership.measure, _POWER),
+    Measure("inference", "privacy", inference.measure, _POWER, quick=False),
+    Measure("linkability", "privacy", linkability.measure, _POWER, quick=False),
+    Measure("singling out", "privacy", singling_out.measure, _POWER, quick=False),
+    Measure("rare values", "privacy", copies.rare_values, _POWER),
+    Measure("copies", "privacy", copies.measure, _POWER),
+]
+
+#: Rows of each table that level "quick" looks at.
+QUICK_ROWS = 10_000
+
+#: ``recipe(frame, seed)`` fits a generator to a table and returns a synthetic one as large.
+Recipe = Callable[[pd.DataFrame, int], Any]
 
 
 def evaluate(
@@ -29,9 +71,14 @@ def evaluate(
     *,
     holdout: Any = None,
     target: str | None = None,
-    categorical: Iterable[str] | None = None,
     task: str | None = None,
+    categorical: Iterable[str] | None = None,
+    sensitive: Iterable[str] | None = None,
+    level: str = "full",
     booster: str = "hist_gradient_boosting",
+    shadow_recipe: Recipe | None = None,
+    shadow_models: int = 16,
+    history: Sequence[Mapping[str, Any]] | None = None,
     privacy: str | None = None,
     random_state: Any = 0,
     progress: bool = False,
@@ -45,16 +92,30 @@ def evaluate(
     synthetic : DataFrame, Arrow table, polars frame or path
         The same columns, in any order.
     holdout : DataFrame, Arrow table, polars frame or path, optional
-        Real rows that the generator never saw. Without them there is no test of utility, no DCR
-        share, and no reference for overfitting.
+        Real rows that the generator never saw. Without them there is no test of utility, no
+        attack, and no reference for overfitting.
     target : str, optional
         The column that a user would predict: adds "train on synthetic, test on real".
-    categorical : list of str, optional
-        Numeric columns that are codes. Text, booleans and pandas categories need no mention.
     task : {"classification", "regression"}, optional
         By default classification if `target` is categorical or has at most 20 distinct integers.
+    categorical : list of str, optional
+        Numeric columns that are codes. Text, booleans and pandas categories need no mention.
+    sensitive : list of str, optional
+        Columns whose groups utility is split by, and whose values attribute inference goes for.
+    level : {"full", "quick"}
+        ``"quick"`` looks at 10,000 rows of each table and leaves out dependence, coverage,
+        augmentation, rankings, other targets, and three of the attacks: seconds, for the time
+        while a model is being worked on.
     booster : {"hist_gradient_boosting", "xgboost"}
         The judge of C2ST and utility. Papers use XGBoost; it needs the extra ``xgboost``.
+    shadow_recipe : callable, optional
+        ``recipe(frame, seed)`` fits the generator to a DataFrame and returns a synthetic table of
+        as many rows. Adds the shadow-model attack, which fits `shadow_models` of them on 500
+        rows each: minutes to hours, and the sharpest test there is here of the *recipe*.
+    shadow_models : int, default 16
+        At least 8.
+    history : list of dict, optional
+        ``history_`` of the fitted estimator, to be read for overfitting and the like.
     privacy : str, optional
         First line of every rendering, if the generator gives a formal guarantee, for example
         ``"Differential privacy: epsilon = 1, delta = 1e-5 (add/remove one row)."``
@@ -66,8 +127,8 @@ def evaluate(
     Returns
     -------
     Report
-        Scores of similarity (Shape, Trend, C2ST), of utility (if `target` is given) and smoke
-        tests for copies. What cannot be computed says why.
+        Scores of fidelity, utility (if `target` and `holdout` are given) and privacy, each with
+        an interval and its references; findings with advice. What cannot be computed says why.
 
     Raises
     ------
@@ -84,7 +145,7 @@ def evaluate(
     >>> x = rng.normal(size=2000)
     >>> real = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
     >>> fake = pd.DataFrame({"x": x, "y": rng.permutation(real["y"])})
-    >>> report = evaluate(real[:1000], fake[:1000], holdout=real[1000:], target="y")
+    >>> report = evaluate(real[:1000], fake[:1000], holdout=real[1000:], target="y", level="quick")
     >>> report.scores["c2st_auc"].value > 0.7
     True
     >>> print(report.privacy)
@@ -93,54 +154,140 @@ def evaluate(
     judge = check_booster(booster)
     seed = seed_from(random_state)
     forced = categorical if categorical is None or isinstance(categorical, str) else [*categorical]
+    _check(level, shadow_models, shadow_recipe)
     tables = read_tables(train, synthetic, holdout, categorical=forced, target=target, task=task)
-    candidates = {"synthetic": tables.synthetic, **reference_tables(tables, seed)}
-    found = similarity(tables.train, tables.synthetic)
-    measures = _measures(tables, found, judge, seed)
-    steps = [(k, row) for k, (_, rows) in enumerate(measures) for row in rows if row in candidates]
-    results: list[dict[str, Sequence[Score]]] = [{} for _ in measures]
-    for k, row in tqdm(steps, desc="evaluate", disable=not progress):
-        results[k][row] = measures[k][0](candidates[row])
-    scores = [score for by_table in results for score in attach_references(by_table)]
+    named = _sensitive_columns(sensitive, tables)
+    if level == "quick":
+        tables = _cut(tables, seed)
+    setting = Setting(tables.train, tables.holdout, tables.target, tables.task, named, judge, seed)
+    plan = [m for m in PLAN if level == "full" or m.quick]
+    if tables.target is None:
+        plan = [m for m in plan if m.section != "utility" or m.name == "every target"]
+    if not named:
+        plan = [m for m in plan if m.name != "groups"]
+    scores, details = _run(plan, setting, tables, progress)
+    if shadow_recipe is not None:
+        found = _attack_recipe(
+            setting, train, holdout, forced, shadow_recipe, shadow_models, progress
+        )
+        scores += [dataclasses.replace(score, section="privacy") for score in found.scores]
+        details |= found.details
+    findings = diagnose(setting, tables.synthetic, {s.name: s for s in scores}, history)
     settings = {
         "target": tables.target,
         "task": tables.task,
         "categorical": sorted(map(str, forced or ())),
+        "sensitive": list(named),
+        "level": level,
         "booster": judge,
+        "shadow_models": shadow_models if shadow_recipe is not None else 0,
         "random_state": seed,
     }
-    return build_report(tables, scores, found, privacy=privacy, settings=settings)
+    return build_report(
+        tables,
+        scores,
+        details,
+        findings,
+        history=history or (),
+        privacy=privacy,
+        settings=settings,
+    )
 
 
-def _measures(
-    tables: Tables, found: Similarity, booster: Booster, seed: int
-) -> list[tuple[Measure, Sequence[str]]]:
-    """Return what is measured, and on which of the tables it makes sense."""
-    train, holdout = tables.train, tables.holdout
+def _check(level: str, shadow_models: int, recipe: Recipe | None) -> None:
+    if level not in ("full", "quick"):
+        raise ParameterError(f"level must be 'full' or 'quick', got {level!r}.")
+    if not isinstance(shadow_models, int) or shadow_models < shadow.MIN_MODELS:
+        least = shadow.MIN_MODELS
+        raise ParameterError(f"shadow_models must be an int >= {least}, got {shadow_models!r}.")
+    if recipe is not None and not callable(recipe):
+        raise ParameterError("shadow_recipe must be a callable: recipe(frame, seed) -> table.")
 
-    def alike(table: Table) -> list[Score]:
-        known = table is tables.synthetic
-        return found.scores if known else similarity(train, table).scores
 
-    everywhere = ("synthetic", *REFERENCES)
-    # A holdout cannot train the model that it tests, nor lie nearer to train than to itself.
-    not_holdout = everywhere[:-1]
-    measures: list[tuple[Measure, Sequence[str]]] = [
-        (alike, everywhere),
-        (lambda table: [c2st(train, table, booster=booster, seed=seed)], everywhere),
+def _sensitive_columns(sensitive: Iterable[str] | None, tables: Tables) -> tuple[str, ...]:
+    if isinstance(sensitive, str):
+        raise ParameterError("sensitive must be a list of column names, got one string.")
+    named = tuple(dict.fromkeys(str(name) for name in sensitive or ()))
+    for name in named:
+        if name not in tables.train.names:
+            raise DataError(f"sensitive names no column of the train table: {name!r}.")
+    return named
+
+
+def _cut(tables: Tables, seed: int) -> Tables:
+    def cut(part: Table, k: int) -> Table:
+        return part.sample(QUICK_ROWS, numpy_generator(seed, "cut", k))
+
+    return dataclasses.replace(
+        tables,
+        train=cut(tables.train, 0),
+        synthetic=cut(tables.synthetic, 1),
+        holdout=None if tables.holdout is None else cut(tables.holdout, 2),
+    )
+
+
+def _run(
+    plan: Sequence[Measure], setting: Setting, tables: Tables, progress: bool
+) -> tuple[list[Score], dict[str, Any]]:
+    """Run each measure on the synthetic table and on its reference rows."""
+    candidates = {"synthetic": tables.synthetic, **reference_tables(tables, setting.seed)}
+    attacked = setting
+    if tables.holdout is not None and len(tables.holdout) > 1:
+        control, fresh = _halves(tables.holdout, setting.seed)
+        attacked = dataclasses.replace(setting, control=control)
+        candidates |= {"copy_of_train": tables.train, "fresh_rows": fresh}
+    steps = [
+        (measure, row)
+        for measure in plan
+        for row in ("synthetic", *measure.rows)
+        if row in candidates
     ]
-    if tables.target is not None and tables.task is not None:
-        use = partial(
-            train_and_test,
-            test=holdout,
-            target=tables.target,
-            task=tables.task,
-            booster=booster,
-            seed=seed,
-        )
-        measures += [(use, not_holdout), (lambda _: use(train, prefix="trtr"), ("synthetic",))]
-    return [
-        *measures,
-        (lambda table: [dcr_share(train, holdout, table, seed=seed)], not_holdout),
-        (lambda table: [exact_match_rate(train, holdout, table)], everywhere),
-    ]
+    results: dict[str, dict[str, Measurement]] = {measure.name: {} for measure in plan}
+    bar = tqdm(steps, desc="evaluate", disable=not progress)
+    for measure, row in bar:
+        bar.set_postfix_str(measure.name)
+        where = attacked if measure.section == "privacy" else setting
+        with quietly():
+            results[measure.name][row] = measure.run(where, candidates[row])
+    scores: list[Score] = []
+    details: dict[str, Any] = {}
+    for measure in plan:
+        by_row = results[measure.name]
+        found = attach_references({row: part.scores for row, part in by_row.items()})
+        scores += [dataclasses.replace(score, section=measure.section) for score in found]
+        details |= by_row["synthetic"].details
+    return scores, details
+
+
+def _halves(holdout: Table, seed: int) -> tuple[Table, Table]:
+    """Return the control rows of attacks, and the fresh rows that they must fail on."""
+    order = numpy_generator(seed, "control").permutation(len(holdout))
+    half = (len(holdout) + 1) // 2
+    return holdout.take(np.sort(order[:half])), holdout.take(np.sort(order[half:]))
+
+
+def _attack_recipe(
+    setting: Setting,
+    train: Any,
+    holdout: Any,
+    forced: Sequence[str] | None,
+    recipe: Recipe,
+    n_models: int,
+    progress: bool,
+) -> Measurement:
+    """Make tables from random halves of a pool of real rows, then attack them together."""
+    frames = [read_frame(part) for part in (train, holdout) if part is not None]
+    frames = [frame.set_axis(frame.columns.map(str), axis=1) for frame in frames]
+    whole = pd.concat([frame[list(frames[0].columns)] for frame in frames], ignore_index=True)
+    chosen = numpy_generator(setting.seed, "shadow pool").permutation(len(whole))
+    pool = whole.iloc[chosen[: shadow.MAX_POOL_ROWS]].reset_index(drop=True)
+    rows = shadow.shadow_rows(len(pool), n_models, setting.seed)
+    made = {
+        f"shadow {k}": recipe(pool.iloc[members].reset_index(drop=True), setting.seed + k)
+        for k, members in enumerate(tqdm(rows, desc="shadow models", disable=not progress))
+    }
+    codes = list(forced or ())
+    if setting.task == "classification" and setting.target not in codes:
+        codes.append(str(setting.target))
+    tables = read_alike({"train": pool, **made}, categorical=codes)
+    return shadow.measure(setting, tables.pop("train"), rows, list(tables.values()))

@@ -1,4 +1,4 @@
-"""The area under the ROC curve and how sure it is.
+"""ROC curves, the area under them, and how sure it is.
 
 References
 ----------
@@ -15,12 +15,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["auc_with_interval", "bootstrap_interval", "weighted_auc"]
+from synthgan.evaluate.intervals import Z95, clopper_pearson
+
+__all__ = ["auc_with_interval", "roc_curve", "true_positive_rate", "weighted_auc"]
 
 Floats = npt.NDArray[np.float64]
-
-#: Two-sided 95 % of a normal distribution.
-Z95 = 1.959963984540054
 
 
 def auc_with_interval(positive: Floats, negative: Floats) -> tuple[float, tuple[float, float]]:
@@ -72,33 +71,41 @@ def weighted_auc(
     return auc
 
 
-def bootstrap_interval(
-    statistic: Callable[[npt.NDArray[np.int64]], float],
-    n_rows: int,
-    generator: np.random.Generator,
-    n_resamples: int = 200,
-) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of a statistic over resampled rows.
+def true_positive_rate(
+    positive: Floats, negative: Floats, false_positive_rate: float = 0.01
+) -> tuple[float, tuple[float, float]]:
+    """Return the share of positives found when at most a given share of negatives is.
 
     Parameters
     ----------
-    statistic : callable
-        Takes how often each row was drawn, int64 of shape (n_rows,); may return NaN.
-    n_rows : int
-    generator : numpy.random.Generator
-    n_resamples : int, default 200
+    positive, negative : ndarray of shape (m,), (n,)
+    false_positive_rate : float, default 0.01
 
     Returns
     -------
-    (float, float) or None
-        None if fewer than half of the resamples gave a number.
+    float
+    (float, float)
+        Clopper-Pearson's interval, the threshold taken as given.
+
+    Examples
+    --------
+    >>> true_positive_rate(np.array([1.0, 5.0]), np.linspace(0, 1, 100))[0]
+    0.5
     """
-    values = np.empty(n_resamples)
-    for k in range(n_resamples):
-        drawn = generator.integers(n_rows, size=n_rows)
-        values[k] = statistic(np.bincount(drawn, minlength=n_rows))
-    values = values[np.isfinite(values)]
-    if 2 * len(values) < n_resamples:
-        return None
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    allowed = int(false_positive_rate * len(negative))
+    threshold = np.sort(negative)[len(negative) - 1 - allowed]
+    found = int((positive > threshold).sum())
+    return found / len(positive), clopper_pearson(found, len(positive))
+
+
+def roc_curve(positive: Floats, negative: Floats, n_points: int = 60) -> list[list[float]]:
+    """Return [false positive rates, true positive rates] at most `n_points` long, for a picture."""
+    from sklearn.metrics import roc_curve as all_points
+
+    scores, labels = (
+        np.concatenate([positive, negative]),
+        np.repeat([1, 0], [len(positive), len(negative)]),
+    )
+    false, true, _ = all_points(labels, scores)
+    at = np.unique(np.linspace(0, len(false) - 1, n_points).round().astype(int))
+    return [np.round(rate[at], 4).tolist() for rate in (false, true)]

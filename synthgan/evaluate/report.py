@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthgan.evaluate.diagnosis import Finding
+from synthgan.evaluate.maps import row_map
 from synthgan.evaluate.marginals import marginal
-from synthgan.evaluate.page import format_number, render_fragment, render_page
+from synthgan.evaluate.page import render_fragment, render_page
 from synthgan.evaluate.score import REFERENCES, Score
-from synthgan.evaluate.similarity import Similarity
 from synthgan.evaluate.tables import Tables
+from synthgan.evaluate.titles import format_number
+from synthgan.evaluate.verdict import HEADLINES, overall, verdict
 from synthgan.exceptions import DataError
 from synthgan.io import write_atomically
 
@@ -23,6 +26,7 @@ __all__ = ["NO_GUARANTEE", "Report", "build_report"]
 
 NO_GUARANTEE = "No formal privacy guarantee."
 
+FORMAT = 2
 MAX_FIGURES = 30
 MAX_PAIRS = 5_000
 
@@ -68,8 +72,48 @@ class Report:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """Trend error of the (at most 5,000) worst pairs of columns in percent, worst first."""
+        """Trend error of the (at most 5,000) worst pairs of columns in percent, worst first.
+
+        The order is that of ``error_range_matched``.
+        """
         return pd.DataFrame(self._data["pairs"])
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What is wrong with the table or the fit: name, severity, message, advice, columns."""
+        found: list[dict[str, Any]] = self.to_dict()["findings"]
+        return found
+
+    def verdicts(self) -> dict[str, str]:
+        """Return "good", "fair", "poor" or "unknown" for every score."""
+        return {entry["name"]: entry["verdict"] for entry in self._data["scores"]}
+
+    def public(self) -> Report:
+        """Return the report that may leave the house of the data.
+
+        Numbers computed from private rows tell about them. What stays: the privacy line, the
+        headline scores rounded to two digits, their verdicts, and the settings. What goes: all
+        intervals, references, names of columns and levels, pictures, findings, and the curves of
+        the fit. The rounded numbers carry no formal guarantee.
+        """
+        kept = [entry for entry in self._data["scores"] if entry["name"] in HEADLINES]
+        settings = {**self._data["settings"], "target": None, "categorical": [], "sensitive": []}
+        return Report(
+            {
+                **self._data,
+                "public": True,
+                "settings": settings,
+                "scores": [_rounded(entry) for entry in kept],
+                "findings": [],
+                "columns": [],
+                "pairs": [],
+                "heat_map": {"columns": [], "errors": [], "train": [], "synthetic": []},
+                "marginals": [],
+                "map": None,
+                "history": [],
+                "details": {},
+            }
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as one JSON-able dict; ``Report(d)`` is the inverse."""
@@ -128,31 +172,51 @@ class Report:
         _write(path, render_page(self._data))
 
     def __str__(self) -> str:
-        head = ["score", "value", "95 % interval", "best", *REFERENCES]
+        used = [r for r in REFERENCES if any(r in s.references for s in self.scores.values())]
+        head = ["", "score", "value", "95 % interval", "best", *used]
         rows = [[name.replace("_", " ") for name in head]]
-        notes = []
+        verdicts, notes = self.verdicts(), []
         for s in self.scores.values():
             interval = "-" if s.interval is None else " .. ".join(map(format_number, s.interval))
-            references = [format_number(s.references.get(row)) for row in REFERENCES]
-            rows.append([s.name, format_number(s.value), interval, format_number(s.best)])
+            references = [format_number(s.references.get(row)) for row in used]
+            mark = verdicts[s.name].replace("unknown", "-")
+            rows.append([mark, s.name, format_number(s.value), interval, format_number(s.best)])
             rows[-1] += references
             text = "; ".join(filter(None, [s.reason, s.note]))
             notes += [f"{s.name}: {text}"] if text else []
-        return "\n".join([self.privacy, "", *_aligned(rows), *([""] if notes else []), *notes])
+        findings = [f"{f['name']}: {f['message']} {f['advice']}".strip() for f in self.findings]
+        blocks = [[self.privacy], _aligned(rows), notes, findings]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def __repr__(self) -> str:
-        return f"<Report: {self.privacy} {len(self.scores)} scores; print it to see them>"
+        return (
+            f"<Report: {self.privacy} {overall(self.scores.values())} overall, "
+            f"{len(self.scores)} scores; print it to see them>"
+        )
 
     def _repr_html_(self) -> str:
         return render_fragment(self._data)
+
+
+def _rounded(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a score without what only the holder of the data may see."""
+    value = None if entry["value"] is None else float(f"{entry['value']:.2g}")
+    best = None if entry["best"] is None else float(f"{entry['best']:.2g}")
+    bare: dict[str, Any] = {
+        "interval": None,
+        "references": {},
+        "reference_intervals": {},
+        "note": "",
+    }
+    return {**entry, **bare, "value": value, "best": best}
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
+        cells = [text.ljust(width) for text, width in zip(row[:2], widths[:2], strict=True)]
+        cells += [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     return lines
 
@@ -167,8 +231,10 @@ def _write(path: str | os.PathLike[str], text: str) -> None:
 def build_report(
     tables: Tables,
     scores: Sequence[Score],
-    found: Similarity,
+    details: Mapping[str, Any],
+    findings: Sequence[Finding],
     *,
+    history: Sequence[Mapping[str, Any]],
     privacy: str | None,
     settings: Mapping[str, Any],
 ) -> Report:
@@ -178,19 +244,38 @@ def build_report(
     ----------
     tables : Tables
     scores : sequence of Score
-    found : Similarity
-        Of train and synthetic.
+    details : dict
+        Tables and curves behind the scores, frames or JSON-able.
+    findings : sequence of Finding
+    history : sequence of dict
+        Of the fit; may be empty.
     privacy : str or None
         The first line; None says that there is no guarantee.
     settings : dict
         The arguments that shaped the numbers.
     """
-    shown = found.columns["column"].head(MAX_FIGURES)
-    marginals = [marginal(tables.train, tables.synthetic, name) for name in shown]
+    columns = details["columns"]
+    # One extreme value decides errors over each table's own range; it must not fill the page.
+    pairs = details["pairs"].sort_values(
+        "error_range_matched", ascending=False, kind="stable", ignore_index=True
+    )
+    figures = details["column_figures"].set_index("column")
+    columns = columns.join(figures, on="column")
+    marginals = [
+        marginal(tables.train, tables.synthetic, name) for name in columns["column"][:MAX_FIGURES]
+    ]
+    kept = {
+        name: _records(value) if isinstance(value, pd.DataFrame) else value
+        for name, value in details.items()
+        if name not in ("columns", "pairs", "column_figures")
+    }
+    if "nmi" in kept:
+        kept["nmi"] = kept["nmi"][:MAX_PAIRS]
     return Report(
         {
             "privacy": privacy or NO_GUARANTEE,
-            "format": 1,
+            "format": FORMAT,
+            "public": False,
             "settings": dict(settings),
             "tables": {
                 "train": len(tables.train),
@@ -198,12 +283,16 @@ def build_report(
                 "holdout": None if tables.holdout is None else len(tables.holdout),
                 "columns": len(tables.train.columns),
             },
-            "scores": [score.to_dict() for score in scores],
-            "columns": _records(found.columns),
-            "pairs": _records(found.pairs.head(MAX_PAIRS)),
-            "n_pairs": len(found.pairs),
-            "heat_map": _heat_map(tables.train.names, found.pairs),
+            "scores": [{**score.to_dict(), "verdict": verdict(score)} for score in scores],
+            "findings": [finding.to_dict() for finding in findings],
+            "columns": _records(columns),
+            "pairs": _records(pairs.head(MAX_PAIRS)),
+            "n_pairs": len(pairs),
+            "heat_map": _heat_map(tables.train.names, pairs),
             "marginals": [m for m in marginals if m is not None],
+            "map": row_map(tables.train, tables.synthetic, int(settings["random_state"])),
+            "history": [dict(entry) for entry in history],
+            "details": kept,
         }
     )
 
@@ -214,15 +303,28 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _heat_map(names: Sequence[str], pairs: pd.DataFrame) -> dict[str, Any]:
-    """Return the errors among the columns that are worst on average, in table order."""
+    """Return matrices among the columns that are worst on average, in table order."""
     ends = pd.concat([pairs["column_1"], pairs["column_2"]])
-    means = pd.concat([pairs["error"], pairs["error"]]).groupby(ends.to_numpy()).mean()
+    errors = pd.concat([pairs["error_range_matched"]] * 2)
+    means = errors.groupby(ends.to_numpy()).mean()
     worst = set(means.sort_values(ascending=False, kind="stable").index[:MAX_FIGURES])
     chosen = [name for name in names if name in worst]
-    place = {name: k for k, name in enumerate(chosen)}
-    errors: list[list[float | None]] = [[None] * len(chosen) for _ in chosen]
     inside = pairs[pairs["column_1"].isin(worst) & pairs["column_2"].isin(worst)]
-    for a, b, error in zip(inside["column_1"], inside["column_2"], inside["error"], strict=True):
-        value = None if np.isnan(error) else float(error)
-        errors[place[a]][place[b]] = errors[place[b]][place[a]] = value
-    return {"columns": chosen, "errors": errors}
+    layers = {
+        "errors": "error_range_matched",
+        "train": "association",
+        "synthetic": "association_synthetic",
+    }
+    return {
+        "columns": chosen,
+        **{title: _matrix(chosen, inside, field) for title, field in layers.items()},
+    }
+
+
+def _matrix(names: Sequence[str], pairs: pd.DataFrame, field: str) -> list[list[float | None]]:
+    place = {name: k for k, name in enumerate(names)}
+    matrix: list[list[float | None]] = [[None] * len(names) for _ in names]
+    for a, b, number in zip(pairs["column_1"], pairs["column_2"], pairs[field], strict=True):
+        value = None if np.isnan(number) else round(float(number), 6)
+        matrix[place[a]][place[b]] = matrix[place[b]][place[a]] = value
+    return matrix

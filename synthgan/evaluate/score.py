@@ -14,8 +14,9 @@ __all__ = ["REFERENCES", "Direction", "Score", "attach_references"]
 
 Direction = Literal["lower", "higher", "near"]
 
-#: Names of the reference rows, in the order in which they are shown.
-REFERENCES = ("independent_columns", "bootstrap", "holdout")
+#: Names of the reference rows, in the order in which they are shown. The last two are what attacks
+#: are tried on: one that must succeed and one that must fail.
+REFERENCES = ("independent_columns", "bootstrap", "holdout", "copy_of_train", "fresh_rows")
 
 _DIRECTIONS = ("lower", "higher", "near")
 
@@ -39,10 +40,14 @@ class Score:
     references : dict of str to float or None
         The same measurement on the reference rows (:data:`REFERENCES`); None where a row does not
         apply or could not be computed.
+    reference_intervals : dict of str to (float, float)
+        95 % intervals of `references`, where known.
     reason : str or None
         Why there is no value.
     note : str
         A caveat that belongs to the number.
+    section : {"fidelity", "utility", "privacy", ""}
+        The part of a report that it belongs to.
 
     Raises
     ------
@@ -61,15 +66,18 @@ class Score:
     best: float | None
     interval: tuple[float, float] | None = None
     references: Mapping[str, float | None] = field(default_factory=dict)
+    reference_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reason: str | None = None
     note: str = ""
+    section: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in _DIRECTIONS:
             raise ParameterError(f"direction must be one of {_DIRECTIONS}, got {self.direction!r}.")
         if (self.value is None) != (self.reason is not None):
             raise ParameterError(f"Score {self.name!r} needs either a value or a reason.")
-        numbers = [self.value, self.best, *(self.interval or ()), *self.references.values()]
+        ends = [self.interval or (), *self.reference_intervals.values()]
+        numbers = [self.value, self.best, *self.references.values(), *(x for e in ends for x in e)]
         if not all(x is None or math.isfinite(x) for x in numbers):
             raise ParameterError(f"Score {self.name!r} holds a number that is not finite.")
         if self.interval is not None and self.interval[0] > self.interval[1]:
@@ -91,8 +99,10 @@ class Score:
             "direction": self.direction,
             "best": self.best,
             "references": dict(self.references),
+            "reference_intervals": {k: list(v) for k, v in self.reference_intervals.items()},
             "reason": self.reason,
             "note": self.note,
+            "section": self.section,
         }
 
     @classmethod
@@ -106,8 +116,12 @@ class Score:
             best=data["best"],
             interval=None if interval is None else (float(interval[0]), float(interval[1])),
             references=dict(data["references"]),
+            reference_intervals={
+                k: (float(v[0]), float(v[1])) for k, v in data["reference_intervals"].items()
+            },
             reason=data["reason"],
             note=str(data["note"]),
+            section=str(data["section"]),
         )
 
 
@@ -117,15 +131,23 @@ def attach_references(by_table: Mapping[str, Sequence[Score]]) -> list[Score]:
     Parameters
     ----------
     by_table : dict of str to list of Score
-        The same scores in the same order for ``"synthetic"`` and for each reference row.
+        The scores of ``"synthetic"`` and of each reference row, matched by name; a row may lack
+        some of them.
     """
-    return [
-        dataclasses.replace(
-            score,
-            references={
-                **score.references,
-                **{row: s[i].value for row, s in by_table.items() if row != "synthetic"},
-            },
+    others = {
+        row: {score.name: score for score in scores}
+        for row, scores in by_table.items()
+        if row != "synthetic"
+    }
+    result = []
+    for score in by_table["synthetic"]:
+        found = {row: s[score.name] for row, s in others.items() if score.name in s}
+        intervals = {row: s.interval for row, s in found.items() if s.interval is not None}
+        result.append(
+            dataclasses.replace(
+                score,
+                references={**score.references, **{row: s.value for row, s in found.items()}},
+                reference_intervals={**score.reference_intervals, **intervals},
+            )
         )
-        for i, score in enumerate(by_table["synthetic"])
-    ]
+    return result

@@ -18,7 +18,15 @@ from synthgan._runtime import numpy_generator
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_frame
 
-__all__ = ["Column", "Table", "Tables", "infer_task", "read_tables", "reference_tables"]
+__all__ = [
+    "Column",
+    "Table",
+    "Tables",
+    "infer_task",
+    "read_alike",
+    "read_tables",
+    "reference_tables",
+]
 
 Kind = Literal["numerical", "categorical"]
 Task = Literal["classification", "regression"]
@@ -184,18 +192,11 @@ def read_tables(
     if holdout is not None:
         frames["holdout"] = _read("holdout", holdout)
     names = list(frames["train"].columns)
-    for table in frames:
-        _require_columns(table, list(frames[table].columns), names)
     forced = _named_columns(categorical, names)
     chosen = _choose_task(frames["train"], target, task)
     if chosen == "classification":
         forced.add(str(target))
-    pairs = [
-        _encode(name, {table: frame[name] for table, frame in frames.items()}, name in forced)
-        for name in names
-    ]
-    columns = tuple(column for column, _ in pairs)
-    read = {table: Table(columns, tuple(arrays[table] for _, arrays in pairs)) for table in frames}
+    read = _read_alike(frames, forced)
     if chosen == "regression" and read["train"].column(str(target)).kind == "categorical":
         raise DataError(
             f"Target {target!r} is not a number; use task='classification', or a numeric target."
@@ -207,6 +208,35 @@ def read_tables(
         target,
         chosen,
     )
+
+
+def read_alike(frames: Mapping[str, Any], *, categorical: Iterable[str] = ()) -> dict[str, Table]:
+    """Read any number of tables that must have the columns of the first, named ``"train"``.
+
+    Parameters
+    ----------
+    frames : dict of str to DataFrame, Arrow table, polars frame or path
+    categorical : iterable of str
+
+    Returns
+    -------
+    dict of str to Table
+        Levels have the same codes in all of them.
+    """
+    read = {name: _read(name, frame) for name, frame in frames.items()}
+    return _read_alike(read, _named_columns(categorical, list(read["train"].columns)))
+
+
+def _read_alike(frames: Mapping[str, pd.DataFrame], forced: set[str]) -> dict[str, Table]:
+    names = list(frames["train"].columns)
+    for table in frames:
+        _require_columns(table, list(frames[table].columns), names)
+    pairs = [
+        _encode(name, {table: frame[name] for table, frame in frames.items()}, name in forced)
+        for name in names
+    ]
+    columns = tuple(column for column, _ in pairs)
+    return {table: Table(columns, tuple(arrays[table] for _, arrays in pairs)) for table in frames}
 
 
 def infer_task(values: pd.Series[Any]) -> Task:

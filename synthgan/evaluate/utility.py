@@ -4,97 +4,277 @@ References
 ----------
 .. [1] C. Esteban, S. Hyland, G. Rätsch, "Real-valued (Medical) Time Series Generation with
    Recurrent Conditional GANs", 2017, which named "train on synthetic, test on real".
+.. [2] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017: the expected
+   calibration error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
-from synthgan.evaluate.learners import Booster, features, make_booster, make_linear, quietly
-from synthgan.evaluate.ranking import bootstrap_interval, weighted_auc
+from synthgan.evaluate.intervals import bootstrap_interval
+from synthgan.evaluate.learners import features, make_learner, quietly, row_limit
+from synthgan.evaluate.measure import Measurement, Setting
+from synthgan.evaluate.ranking import weighted_auc
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table, Task
 
-__all__ = ["train_and_test"]
+__all__ = ["augmented", "groups", "ranking", "tstr"]
 
 MAX_TRAIN_ROWS = 50_000
+#: Rows that models other than boosted trees and linear ones learn from.
+MAX_SLOW_ROWS = 10_000
 MAX_CLASSES = 50
+#: A group needs this many test rows to be judged by itself, and to be named.
+MIN_GROUP_ROWS = 30
+MIN_RANKING_ROWS = 100
+_LEAST_PROBABILITY = 1e-6
+_CALIBRATION_BINS = 10
 
-#: Statistics of a task: name, which way is better, best value.
+REPORTED = ("boosting", "linear", "mlp")
+RANKED = (*REPORTED, "tree", "forest", "neighbours")
+_FAST = ("boosting", "linear")
+
+#: Statistics of a task, the main one first: name, which way is better, best value.
 STATISTICS: dict[Task, list[tuple[str, Direction, float]]] = {
-    "classification": [("auc", "higher", 1.0)],
+    "classification": [
+        ("auc", "higher", 1.0),
+        ("log_loss", "lower", 0.0),
+        ("ece", "lower", 0.0),
+        ("minority_f1", "higher", 1.0),
+    ],
     "regression": [("rmse", "lower", 0.0), ("r2", "higher", 1.0)],
 }
-LEARNERS = ("boosting", "linear")
 
 Floats = npt.NDArray[np.float64]
-Statistic = Callable[[npt.NDArray[np.int64]], float]
+Weights = npt.NDArray[np.int64]
+Statistic = Callable[[Weights], float]
 
 
-def train_and_test(
-    train: Table,
-    test: Table | None,
-    *,
-    target: str,
-    task: Task,
-    prefix: Literal["tstr", "trtr"] = "tstr",
-    booster: Booster = "hist_gradient_boosting",
-    seed: int = 0,
-) -> list[Score]:
-    """Train boosted trees and a linear model on one table and test them on another.
+# --- measures ------------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    train : Table
-        Synthetic (TSTR) or real (TRTR) rows; at most 50,000, drawn at random, are used.
-    test : Table or None
-        Real rows that no generator saw.
-    target : str
-        The column to predict; rows that lack it are left out.
-    task : {"classification", "regression"}
-    prefix : {"tstr", "trtr"}
-        Begins the names of the scores.
-    booster : {"hist_gradient_boosting", "xgboost"}
-    seed : int
+
+def tstr(setting: Setting, table: Table) -> Measurement:
+    """Train on `table`, test on the control rows.
 
     Returns
     -------
-    list of Score
-        ``{prefix}_{learner}_{statistic}`` for the learners ``boosting`` and ``linear``: ``auc``
-        for classification (mean of one-versus-rest over the classes of the test table; a class
-        that training lacks counts 0.5), ``rmse`` (in units of the target) and ``r2`` for
-        regression. Intervals come from 200 bootstrap resamples of the test rows.
+    Measurement
+        ``tstr_{learner}_{statistic}`` for boosted trees, a linear model and a small MLP:
+        ``auc`` (mean of one-versus-rest over the classes of the test rows; a class that training
+        lacks counts 0.5), ``log_loss``, ``ece`` (expected calibration error of the likeliest
+        class) and ``minority_f1`` (of the class that is rarest in train) for classification;
+        ``rmse`` (in units of the target) and ``r2`` for regression. ``utility_ratio_{learner}``:
+        AUC over the AUC of the same model trained on train rows (for regression RMSE of the
+        latter over RMSE). Intervals come from 200 bootstrap resamples of the test rows, the same
+        for both parts of a ratio.
     """
-    if test is not None:
-        train, test = _with_target(train, target), _with_target(test, target)
-        train = train.sample(MAX_TRAIN_ROWS, numpy_generator(seed, "utility rows"))
-    reason = _obstacle(train, test, target, task)
-    if reason is not None or test is None:
-        return [
-            Score.not_computable(f"{prefix}_{learner}_{name}", str(reason), direction, best)
-            for learner in LEARNERS
-            for name, direction, best in STATISTICS[task]
+    found = _predict(setting, table, REPORTED)
+    if isinstance(found, str):
+        scores = _absent("tstr", setting, found)
+        scores += [
+            Score.not_computable(f"utility_ratio_{name}", found, "higher", 1.0) for name in REPORTED
         ]
-    x_train, x_test, codes = features(train.drop(target), test.drop(target))
-    models = {
-        "boosting": make_booster(booster, task, codes, seed),
-        "linear": make_linear(task, codes),
-    }
-    scores = []
-    for learner, model in models.items():
+        return Measurement(scores)
+    return Measurement(_scores("tstr", setting, found) + _ratios(setting, found))
+
+
+def trtr(setting: Setting, _: Table) -> Measurement:
+    """Train on train rows, test on the control rows: ``trtr_*``, named as in :func:`tstr`."""
+    found = _trained_on_train(setting)
+    if isinstance(found, str):
+        return Measurement(_absent("trtr", setting, found))
+    return Measurement(_scores("trtr", setting, found))
+
+
+def augmented(setting: Setting, table: Table) -> Measurement:
+    """Train on train and `table` together: ``augmented_{learner}_{statistic}`` and its gain.
+
+    ``augmentation_gain_{learner}`` is the main statistic minus that of train rows alone (for RMSE
+    the other way round), with a paired bootstrap interval.
+    """
+    both = setting.train.stack(table)
+    found, alone = _predict(setting, both, REPORTED), _trained_on_train(setting)
+    if isinstance(found, str) or isinstance(alone, str):
+        reason = found if isinstance(found, str) else str(alone)
+        return Measurement(_absent("augmented", setting, reason))
+    gains = []
+    for learner in REPORTED:
+        name, direction, _best = STATISTICS[_task(setting)][0]
+        sign = 1.0 if direction == "higher" else -1.0
+        a, b = found[learner].statistics[name], alone[learner].statistics[name]
+        gains.append(
+            _scored(
+                f"augmentation_gain_{learner}",
+                lambda w, a=a, b=b, sign=sign: sign * (a(w) - b(w)),  # type: ignore[misc]
+                found[learner].n_rows,
+                ("higher", 0.0),
+                setting.seed,
+            )
+        )
+    return Measurement(_scores("augmented", setting, found) + gains)
+
+
+def ranking(setting: Setting, table: Table) -> Measurement:
+    """Would a data scientist choose the same model on `table` as on train?
+
+    Returns
+    -------
+    Measurement
+        ``ranking_agreement``: Kendall's tau between the orders of six models by their main
+        statistic, trained on `table` and on train and tested on the same real rows. Details
+        ``ranking``: the statistic of each model, both ways.
+    """
+    if min(len(setting.train), len(table)) < MIN_RANKING_ROWS:
+        reason = f"needs {MIN_RANKING_ROWS} rows in each table"
+        return Measurement([Score.not_computable("ranking_agreement", reason, "higher", 1.0)])
+    rest = RANKED[len(REPORTED) :]
+    parts = [_predict(setting, table, RANKED), _trained_on_train(setting), _rest_on_train(setting)]
+    reason = next((part for part in parts if isinstance(part, str)), None)
+    if reason is not None:
+        return Measurement([Score.not_computable("ranking_agreement", reason, "higher", 1.0)])
+    on_table, main_train, rest_train = (part for part in parts if not isinstance(part, str))
+    on_train = {**main_train, **{name: rest_train[name] for name in rest}}
+    name = STATISTICS[_task(setting)][0][0]
+    sides = [[part[k].statistics[name] for k in RANKED] for part in (on_table, on_train)]
+
+    def agreement(weights: Weights) -> float:
+        from scipy.stats import kendalltau
+
+        a, b = ([statistic(weights) for statistic in side] for side in sides)
+        return float(kendalltau(a, b).statistic)
+
+    n_rows = on_train["boosting"].n_rows
+    score = _scored("ranking_agreement", agreement, n_rows, ("higher", 1.0), setting.seed)
+    ones = np.ones(n_rows, dtype=np.int64)
+    rows = [
+        {"model": k, "synthetic": sides[0][i](ones), "train": sides[1][i](ones)}
+        for i, k in enumerate(RANKED)
+    ]
+    return Measurement([score], {"ranking": {"statistic": name, "models": rows}})
+
+
+def groups(setting: Setting, table: Table) -> Measurement:
+    """Split TSTR and TRTR of boosted trees by the groups of sensitive columns.
+
+    Numbers are cut at the quartiles of train. Groups with fewer than 30 test rows are left out.
+
+    Returns
+    -------
+    Measurement
+        ``worst_group_loss``: the largest amount by which a group is served worse by training on
+        `table` than on train. Details ``groups``: one row per group.
+    """
+    name, direction, _ = STATISTICS[_task(setting)][0]
+    found, alone = _predict(setting, table, ("boosting",)), _trained_on_train(setting)
+    if isinstance(found, str) or isinstance(alone, str) or setting.control is None:
+        reason = found if isinstance(found, str) else str(alone)
+        return Measurement([Score.not_computable("worst_group_loss", reason, "lower", 0.0)])
+    test = _with_target(setting.control, str(setting.target))
+    sign = 1.0 if direction == "higher" else -1.0
+    sides = [part["boosting"].statistics[name] for part in (found, alone)]
+    rows: list[dict[str, Any]] = []
+    masks: list[Weights] = []
+    for column, label, mask in _groups_of(setting, test):
+        a, b = (side(mask) for side in sides)
+        if mask.sum() >= MIN_GROUP_ROWS and np.isfinite([a, b]).all():
+            size = int(mask.sum())
+            rows.append({"column": column, "group": label, "rows": size, "tstr": a, "trtr": b})
+            masks.append(mask)
+    if not rows:
+        reason = f"no group has {MIN_GROUP_ROWS} test rows of more than one class"
+        return Measurement([Score.not_computable("worst_group_loss", reason, "lower", 0.0)])
+
+    def worst(weights: Weights) -> float:
+        return float(
+            np.nanmax([sign * (sides[1](weights * m) - sides[0](weights * m)) for m in masks])
+        )
+
+    score = _scored("worst_group_loss", worst, len(test), ("lower", 0.0), setting.seed)
+    return Measurement([score], {"groups": {"statistic": name, "groups": rows}})
+
+
+def _groups_of(setting: Setting, test: Table) -> list[tuple[str, str, Weights]]:
+    result = []
+    for column in setting.sensitive:
+        values = test[column]
+        if setting.train.column(column).kind == "categorical":
+            levels = test.column(column).levels
+            codes = np.unique(values[values >= 0])
+            labels = [(levels[code], values == code) for code in codes]
+            labels.append(("(missing)", values < 0))
+        else:
+            known = setting.train[column][~np.isnan(setting.train[column])]
+            cuts = np.quantile(known, [0.25, 0.5, 0.75]) if len(known) else np.zeros(3)
+            quarter = np.searchsorted(cuts, values)
+            titles = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+            labels = [(t, (quarter == k) & ~np.isnan(values)) for k, t in enumerate(titles)]
+            labels.append(("(missing)", np.isnan(values)))
+        result += [(column, label, mask.astype(np.int64)) for label, mask in labels]
+    return result
+
+
+# --- predictions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What one fitted model is worth on the test rows, as functions of their weights."""
+
+    statistics: Mapping[str, Statistic]
+    n_rows: int
+
+
+@lru_cache(maxsize=1)
+def _trained_on_train(setting: Setting) -> dict[str, Prediction] | str:
+    return _predict(setting, setting.train, REPORTED)
+
+
+@lru_cache(maxsize=1)
+def _rest_on_train(setting: Setting) -> dict[str, Prediction] | str:
+    return _predict(setting, setting.train, RANKED[len(REPORTED) :])
+
+
+def _task(setting: Setting) -> Task:
+    return setting.task or "classification"
+
+
+def _predict(
+    setting: Setting, train: Table, learners: Sequence[str]
+) -> dict[str, Prediction] | str:
+    """Return the predictions of models trained on `train`, or why there are none."""
+    target, task = str(setting.target), _task(setting)
+    if setting.control is None:
+        return "needs a holdout of real rows"
+    train, test = _with_target(train, target), _with_target(setting.control, target)
+    reason = _obstacle(train, test, target, task)
+    if reason is not None:
+        return reason
+    train = train.sample(
+        row_limit(len(train.columns), MAX_TRAIN_ROWS),
+        numpy_generator(setting.seed, "utility rows"),
+    )
+    x_train, x_test, codes, _ = features(train.drop(target), test.drop(target))
+    minority = _minority(setting.train[target]) if task == "classification" else None
+    result = {}
+    for learner in learners:
+        model = make_learner(learner, setting.booster, task, codes, setting.seed)
+        rows = np.arange(len(x_train))
+        if learner not in _FAST:
+            rows = rows[:: -(-len(rows) // MAX_SLOW_ROWS)]
         with quietly():
-            statistics = _statistics(model, task, x_train, train[target], x_test, test[target])
-            for name, direction, best in STATISTICS[task]:
-                full_name = f"{prefix}_{learner}_{name}"
-                scores.append(
-                    _scored(full_name, statistics[name], len(test), direction, best, seed)
-                )
-    return scores
+            statistics = _statistics(
+                model, task, x_train[rows], train[target][rows], x_test, test[target], minority
+            )
+        result[learner] = Prediction(statistics, len(test))
+    return result
 
 
 def _with_target(table: Table, target: str) -> Table:
@@ -103,10 +283,13 @@ def _with_target(table: Table, target: str) -> Table:
     return table if present.all() else table.take(present)
 
 
-def _obstacle(train: Table, test: Table | None, target: str, task: Task) -> str | None:
+def _minority(classes: npt.NDArray[np.int64]) -> int:
+    present, counts = np.unique(classes[classes >= 0], return_counts=True)
+    return int(present[counts.argmin()]) if len(present) else 0
+
+
+def _obstacle(train: Table, test: Table, target: str, task: Task) -> str | None:
     """Return why there is nothing to measure, None if there is."""
-    if test is None:
-        return "needs a holdout of real rows"
     if len(train.columns) < 2:
         return "needs a column besides the target"
     if len(train) < 2 or len(test) < 2:
@@ -129,6 +312,7 @@ def _statistics(
     y_train: npt.NDArray[Any],
     x_test: Floats,
     y_test: npt.NDArray[Any],
+    minority: int | None,
 ) -> dict[str, Statistic]:
     """Fit and return, per name, a function of the weights of the test rows."""
     if task == "regression":
@@ -140,16 +324,21 @@ def _statistics(
     classes, y = np.unique(y_train, return_inverse=True)
     model.fit(x_train, y)
     probability = np.asarray(model.predict_proba(x_test), dtype=np.float64)
-    return {"auc": _mean_auc(probability, classes, y_test)}
+    return {
+        "auc": _mean_auc(probability, classes, y_test),
+        "log_loss": _log_loss(probability, classes, y_test),
+        "ece": _calibration_error(probability, classes, y_test),
+        "minority_f1": _f1(probability, classes, y_test, minority),
+    }
 
 
 def _regression_statistics(predicted: Floats, y: Floats, scale: float) -> dict[str, Statistic]:
     squared_error = (predicted - y) ** 2
 
-    def rmse(weights: npt.NDArray[np.int64]) -> float:
+    def rmse(weights: Weights) -> float:
         return scale * float(np.sqrt(np.average(squared_error, weights=weights)))
 
-    def r2(weights: npt.NDArray[np.int64]) -> float:
+    def r2(weights: Weights) -> float:
         mean = np.average(y, weights=weights)
         variance = float(np.average((y - mean) ** 2, weights=weights))
         error = float(np.average(squared_error, weights=weights))
@@ -171,11 +360,93 @@ def _mean_auc(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any
     return lambda weights: float(np.mean([curve(weights) for curve in curves]))
 
 
+def _log_loss(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]) -> Statistic:
+    place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    known = classes[place] == y
+    of_truth = np.where(known, probability[np.arange(len(y)), place], 0.0)
+    losses = -np.log(np.maximum(of_truth, _LEAST_PROBABILITY))
+    return lambda weights: float(np.average(losses, weights=weights))
+
+
+def _calibration_error(
+    probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]
+) -> Statistic:
+    best = probability.argmax(axis=1)
+    confidence = probability[np.arange(len(y)), best]
+    gaps = (classes[best] == y) - confidence
+    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+    return lambda weights: float(
+        np.abs(np.bincount(bins, weights=gaps * weights)).sum() / weights.sum()
+    )
+
+
+def _f1(
+    probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any], positive: int | None
+) -> Statistic:
+    guessed, true = classes[probability.argmax(axis=1)] == positive, y == positive
+    hits, size = guessed & true, guessed.astype(np.int64) + true
+
+    def f1(weights: Weights) -> float:
+        total = float((size * weights).sum())
+        return 2 * float((hits * weights).sum()) / total if total else 0.0
+
+    return f1
+
+
+# --- scores --------------------------------------------------------------------------------------
+
+
+def _scores(prefix: str, setting: Setting, found: Mapping[str, Prediction]) -> list[Score]:
+    return [
+        _scored(
+            f"{prefix}_{learner}_{name}",
+            found[learner].statistics[name],
+            found[learner].n_rows,
+            (direction, best),
+            setting.seed,
+        )
+        for learner in REPORTED
+        for name, direction, best in STATISTICS[_task(setting)]
+    ]
+
+
+def _absent(prefix: str, setting: Setting, reason: str) -> list[Score]:
+    return [
+        Score.not_computable(f"{prefix}_{learner}_{name}", reason, direction, best)
+        for learner in REPORTED
+        for name, direction, best in STATISTICS[_task(setting)]
+    ]
+
+
+def _ratios(setting: Setting, found: Mapping[str, Prediction]) -> list[Score]:
+    real = _trained_on_train(setting)
+    name, direction, _ = STATISTICS[_task(setting)][0]
+    scores = []
+    for learner in REPORTED:
+        title = f"utility_ratio_{learner}"
+        if isinstance(real, str):
+            scores.append(Score.not_computable(title, real, "higher", 1.0))
+            continue
+        a, b = found[learner].statistics[name], real[learner].statistics[name]
+        if direction == "lower":
+            a, b = b, a
+        scores.append(
+            _scored(
+                title,
+                lambda w, a=a, b=b: a(w) / b(w) if b(w) else float("nan"),  # type: ignore[misc]
+                found[learner].n_rows,
+                ("higher", 1.0),
+                setting.seed,
+            )
+        )
+    return scores
+
+
 def _scored(
-    name: str, statistic: Statistic, n_rows: int, direction: Direction, best: float, seed: int
+    name: str, statistic: Statistic, n_rows: int, goal: tuple[Direction, float], seed: int
 ) -> Score:
     value = statistic(np.ones(n_rows, dtype=np.int64))
     if not np.isfinite(value):
-        return Score.not_computable(name, "the model gave no finite prediction", direction, best)
+        return Score.not_computable(name, "the models gave no finite figure", *goal)
     interval = bootstrap_interval(statistic, n_rows, numpy_generator(seed, "utility bootstrap"))
-    return Score(name, value, direction, best, interval)
+    return Score(name, value, goal[0], goal[1], interval)

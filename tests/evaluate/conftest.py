@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 
-def make_people(n, seed):
+def _make_people(n, seed):
     """A table with dependence, missing values, a heavy tail, dates and a boolean."""
     rng = np.random.default_rng(seed)
     age = rng.integers(18, 80, n)
@@ -23,12 +23,12 @@ def make_people(n, seed):
 
 @pytest.fixture(scope="session")
 def people():
-    return make_people(1200, 0)
+    return _make_people(1200, 0)
 
 
 @pytest.fixture(scope="session")
 def other_people():
-    return make_people(900, 1)
+    return _make_people(900, 1)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +36,8 @@ def independent(people):
     """People whose columns were each shuffled alone."""
     rng = np.random.default_rng(2)
     return pd.DataFrame({c: people[c].to_numpy()[rng.permutation(len(people))] for c in people})
+
+
+@pytest.fixture(scope="session")
+def make_people():
+    return _make_people

@@ -1,64 +1,102 @@
+"""Every attack: it succeeds on copies, fails on fresh rows, and says why it could not be tried."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan.evaluate.attacks import SMOKE_TEST, _nearest, dcr_share, exact_match_rate
-from synthgan.evaluate.tables import read_tables
+from synthgan.evaluate.attacks import inference, linkability, membership, singling_out
+from synthgan.evaluate.distances import Space, nearest
+from synthgan.evaluate.measure import Setting
+from synthgan.evaluate.tables import read_alike
+
+ATTACKS = [
+    (membership, "membership_auc", 0.5),
+    (inference, "attribute_inference_lift", 0.0),
+    (linkability, "linkability_lift", 0.0),
+    (singling_out, "singling_out_lift", 0.0),
+]
 
 
-def read(train, synthetic, holdout=None):
-    tables = read_tables(train, synthetic, holdout)
-    return tables.train, tables.holdout, tables.synthetic
+def make_patients(n, seed):
+    """Numbers and levels in which a row is mostly unique and columns depend on each other."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(n, 4))
+    numbers = {f"x{k}": base @ rng.normal(size=4) + rng.normal(size=n) for k in range(5)}
+    levels = {f"c{k}": rng.choice(list("abcdef"), n) for k in range(3)}
+    return pd.DataFrame({**numbers, **levels})
 
 
-def test_distance_counted_by_hand():
-    train = pd.DataFrame({"x": [0.0, 10.0], "c": ["a", "b"], "m": [0.0, 2.0]})
-    rows = pd.DataFrame({"x": [1.0, np.nan], "c": ["b", None], "m": [1.0, np.nan]})
-    tables = read_tables(train, rows)
-    near = _nearest(tables.synthetic, tables.train, tables.train)
-    # first row: to (0, a, 0) 0.1 + 1 + 0.5; to (10, b, 2) 0.9 + 0 + 0.5. Second: 1 + 1 + 1.
-    assert near.tolist() == pytest.approx([1.4, 3.0])
-    assert _nearest(tables.synthetic, tables.synthetic, tables.train).tolist() == [0.0, 0.0]
+@pytest.fixture(scope="module")
+def patients():
+    whole = make_patients(3600, 0)
+    parts = {"train": whole[:1200], "control": whole[1200:2400], "fresh": whole[2400:]}
+    parts["half"] = pd.concat([whole[:600], whole[2400:3000]])
+    return read_alike({name: part.reset_index(drop=True) for name, part in parts.items()})
 
 
-def test_copies_raise_both_and_say_that_they_are_smoke_tests(people, other_people):
-    holdout, fresh = other_people.iloc[:450], other_people.iloc[450:]
-    honest = dcr_share(*read(people[:450], fresh, holdout))
-    copied = dcr_share(*read(people[:450], people[:450], holdout))
-    assert 0.4 < honest.value < 0.6
-    assert copied.value > 0.95
-    assert honest.interval[0] < honest.value < honest.interval[1]
-    honest_matches = exact_match_rate(*read(people, fresh, holdout))
-    assert honest_matches.value < 0.02  # people without a wage coincide
-    found = exact_match_rate(*read(people, people, holdout))
-    assert (found.value, found.best, found.direction) == (1.0, honest_matches.best, "near")
-    for score in (honest, copied, found):
-        assert SMOKE_TEST in score.note
+def attack(module, patients, candidate, seed=0):
+    setting = Setting(patients["train"], patients["control"], seed=seed)
+    return {score.name: score for score in module.measure(setting, patients[candidate]).scores}
 
 
-def test_coincidences_are_allowed_for():
-    train = pd.DataFrame({"a": ["x", "y"] * 20})
-    score = exact_match_rate(*read(train, train.head(3), train.head(4)))
-    assert (score.value, score.best) == (1.0, 1.0)
-    share = dcr_share(*read(train, train, train))
-    assert share.value == 0.0
-    assert "100 % ties" in share.note
+@pytest.mark.parametrize(("module", "name", "chance"), ATTACKS)
+def test_succeeds_on_copies_and_fails_on_fresh_rows(patients, module, name, chance):
+    copied = attack(module, patients, "train")[name]
+    assert copied.interval[0] > chance + 0.05
+    mixed = attack(module, patients, "half")[name]
+    assert chance < mixed.value < copied.value
+    fresh = [attack(module, patients, "fresh", seed)[name] for seed in range(6)]
+    # six 95 % intervals that share rows: more than two misses would be no chance
+    assert sum(s.interval[0] <= chance <= s.interval[1] for s in fresh) >= 4
+    assert abs(np.mean([s.value for s in fresh]) - chance) < 0.04
 
 
-def test_part_of_the_rows_match():
-    train = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["x", "y", None]})
-    synthetic = pd.DataFrame({"a": [1.0, 1.0, np.nan, 5.0], "b": ["x", "y", None, "z"]})
-    score = exact_match_rate(*read(train, synthetic))
-    assert (score.value, score.direction, score.best) == (0.5, "lower", 0.0)
+def test_membership_of_isolated_rows_and_at_low_false_positives(patients):
+    copied, fresh = (attack(membership, patients, c) for c in ("train", "fresh"))
+    assert copied["membership_tpr_at_1pct_fpr"].value > 0.9
+    assert copied["membership_auc_isolated"].value > 0.95
+    assert copied["membership_tpr_isolated"].value > 0.9
+    assert fresh["membership_tpr_at_1pct_fpr"].value < 0.04
+    assert fresh["membership_auc_isolated"].interval[0] < 0.5
 
 
-def test_without_holdout(people):
-    score = dcr_share(*read(people, people))
-    assert score.value is None
-    assert "holdout" in score.reason
+def test_only_outliers_are_copied(patients):
+    # 120 lonely train rows among fresh ones: invisible on average, plain for the isolated.
+    train, fresh = patients["train"], patients["fresh"]
+    loneliness = nearest(Space(train), train, patients["control"])[0][:, 0]
+    table = fresh.stack(train.take(np.argsort(-loneliness)[:120]))
+    setting = Setting(train, patients["control"])
+    scores = {s.name: s.value for s in membership.measure(setting, table).scores}
+    assert scores["membership_auc"] < 0.62
+    assert scores["membership_auc_isolated"] > scores["membership_auc"] + 0.1
 
 
-def test_constant_and_missing_columns(people, other_people):
-    odd = {"one": 1.0, "nothing": np.nan}
-    tables = read(people.assign(**odd), other_people.assign(**odd), other_people.assign(**odd))
-    assert dcr_share(*tables).value is not None
+def test_inference_lists_each_secret(patients):
+    setting = Setting(patients["train"], patients["control"], target="c0", sensitive=("c1",))
+    found = inference.measure(setting, patients["train"]).details["inference"]
+    assert {"c0", "c1"} <= {row["column"] for row in found}
+    assert all(row["members"] > 0.9 for row in found)
+    assert max(row["control"] for row in found) < 0.5
+
+
+@pytest.mark.parametrize(("module", "name", "chance"), ATTACKS)
+def test_same_seed_same_number(patients, module, name, chance):
+    first = attack(module, patients, "half", 3)
+    assert first == attack(module, patients, "half", 3)
+    assert first[name].value != attack(module, patients, "half", 4)[name].value
+
+
+@pytest.mark.parametrize(("module", "name", "chance"), ATTACKS)
+def test_what_cannot_be_tried_says_why(patients, module, name, chance):
+    few = patients["control"].take(np.arange(5))
+    for control, reason in ((None, "holdout"), (few, "at least")):
+        found = module.measure(Setting(patients["train"], control), patients["fresh"]).scores
+        assert all(s.value is None and reason in s.reason for s in found)
+
+
+def test_too_few_columns():
+    frames = {name: pd.DataFrame({"x": np.arange(50.0)}) for name in ("train", "control")}
+    tables = read_alike(frames)
+    setting = Setting(tables["train"], tables["control"])
+    for module in (inference, linkability, singling_out):
+        assert "columns" in module.measure(setting, tables["train"]).scores[0].reason

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan.evaluate.detection import c2st
-from synthgan.evaluate.similarity import similarity
+from synthgan.evaluate.fidelity.detection import c2st
+from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.tables import read_tables
 
 BOOSTERS = ["hist_gradient_boosting", "xgboost"]

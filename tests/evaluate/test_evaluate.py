@@ -8,43 +8,82 @@ import pytest
 
 from synthgan.evaluate import evaluate
 from synthgan.evaluate.learners import check_booster
+from synthgan.evaluate.verdict import has_power, verdict
 from synthgan.exceptions import DataError, ParameterError
 
 
 def test_the_whole(people, other_people):
-    report = evaluate(people, people.sample(300), holdout=other_people, target="rich")
-    assert list(report.scores) == [
-        "shape_error",
-        "trend_error",
-        "trend_error_range_matched",
-        "trend_error_default_thresholds",
-        "c2st_auc",
-        "tstr_boosting_auc",
-        "tstr_linear_auc",
-        "trtr_boosting_auc",
-        "trtr_linear_auc",
-        "dcr_share",
-        "exact_match_rate",
-    ]
+    report = evaluate(
+        people, people.sample(300), holdout=other_people, target="rich", sensitive=["city"]
+    )
+    sections = {score.section for score in report.scores.values()}
+    assert sections == {"fidelity", "utility", "privacy"}
     for name, score in report.scores.items():
-        assert score.value is not None
-        rows = set() if name.startswith("trtr") else {"independent_columns", "bootstrap"}
-        if not name.startswith(("trtr", "tstr", "dcr")):
-            rows.add("holdout")
-        assert set(score.references) == rows
-        assert all(value is not None for value in score.references.values())
+        rows = set(score.references)
+        if score.section == "privacy":
+            assert rows == {"copy_of_train", "fresh_rows"}
+        elif score.section == "fidelity":
+            assert rows == {"independent_columns", "bootstrap", "holdout"}
+        elif name.startswith(("tstr", "utility_ratio", "global", "worst")):
+            assert rows == {"independent_columns", "bootstrap"}
+    without = [name for name, score in report.scores.items() if score.value is None]
+    assert set(without) <= {"singling_out_lift", "rare_level_recall", "near_copy_rate"}
+    no_interval = [k for k, s in report.scores.items() if s.value is not None and not s.interval]
+    assert no_interval == []
+
+
+def test_quick_is_a_part_of_full(people, other_people):
+    arguments = {"holdout": other_people, "target": "rich"}
+    quick = evaluate(people, other_people, level="quick", **arguments)
+    full = evaluate(people, other_people, **arguments)
+    assert set(quick.scores) < set(full.scores)
+    for name, score in quick.scores.items():
+        assert score == full.scores[name]  # tables of fewer than 10,000 rows are not cut
 
 
 def test_without_holdout_and_target(people, independent):
     scores = evaluate(people, independent).scores
-    assert not any(name.startswith("t") and "str" in name for name in scores)
-    assert scores["dcr_share"].value is None
+    assert not any(name.startswith(("tstr", "trtr", "utility")) for name in scores)
+    for name, score in scores.items():
+        if score.section == "privacy" and name != "exact_match_rate":
+            assert "holdout" in score.reason
     assert scores["c2st_auc"].value > 0.9
     assert scores["c2st_auc"].references["bootstrap"] < 0.6
 
 
+def test_attacks_know_their_power(people, other_people):
+    scores = evaluate(people, other_people.head(450), holdout=other_people.tail(450)).scores
+    for name in ("membership_auc", "attribute_inference_lift", "linkability_lift"):
+        assert has_power(scores[name]) is True
+    copied = evaluate(people, people, holdout=other_people).scores
+    assert verdict(copied["membership_auc"]) == "poor"
+    assert copied["membership_tpr_at_1pct_fpr"].interval[0] > 0.03
+
+
+def test_a_recipe_that_copies_is_caught_by_shadow_models(people, other_people, make_people):
+    def bootstrap(frame, seed):
+        return frame.sample(len(frame), replace=True, random_state=seed)
+
+    def strangers(frame, seed):
+        return make_people(len(frame), 100 + seed)
+
+    found = [
+        evaluate(
+            people,
+            other_people,
+            holdout=other_people,
+            level="quick",
+            shadow_recipe=recipe,
+            shadow_models=10,
+        ).scores["shadow_auc"]
+        for recipe in (bootstrap, strangers)
+    ]
+    assert found[0].interval[0] > 0.65
+    assert found[1].interval[0] < 0.5 < found[1].interval[1] + 0.02
+
+
 def test_same_seed_same_dict(people, other_people):
-    arguments = {"holdout": other_people, "target": "rich"}
+    arguments = {"holdout": other_people.head(300), "target": "rich", "level": "quick"}
     first, second = (
         evaluate(people, other_people, random_state=seed, **arguments).to_dict() for seed in (3, 3)
     )
@@ -62,7 +101,7 @@ def test_no_global_generator_is_touched(people, other_people):
 
 def test_tables_are_left_as_they_were(people, other_people):
     copies = people.copy(), other_people.copy()
-    evaluate(people, other_people, holdout=other_people, target="age")
+    evaluate(people, other_people, holdout=other_people, target="age", level="quick")
     pd.testing.assert_frame_equal(people, copies[0])
     pd.testing.assert_frame_equal(other_people, copies[1])
 
@@ -123,10 +162,11 @@ def test_only_one_odd_column():
 
 def test_unseen_levels_and_classes(people, other_people):
     synthetic = other_people.assign(city="Paris", rich=True)
-    report = evaluate(people, synthetic, holdout=other_people, target="rich")
+    report = evaluate(people, synthetic, holdout=other_people, target="rich", level="quick")
     assert "one class" in report.scores["tstr_boosting_auc"].reason
     assert report.scores["trtr_boosting_auc"].value is not None
-    again = evaluate(people, other_people.assign(city="Paris"), holdout=other_people, target="city")
+    paris = other_people.assign(city="Paris")
+    again = evaluate(people, paris, holdout=other_people, target="city", level="quick")
     assert "one class" in again.scores["tstr_linear_auc"].reason
 
 
@@ -134,7 +174,8 @@ def test_wide_table():
     rng = np.random.default_rng(0)
     numbers = {f"x{i}": rng.normal(size=60) for i in range(200)}
     frame = pd.DataFrame(numbers | {f"c{i}": rng.choice(list("abc"), 60) for i in range(100)})
-    report = evaluate(frame, frame.sample(60, replace=True, random_state=0))
+    other = frame.sample(60, replace=True, random_state=0)
+    report = evaluate(frame, other, holdout=other, target="c0", level="quick")
     data = report.to_dict()
     assert data["n_pairs"] == 300 * 299 // 2
     assert len(data["pairs"]) == 5000
@@ -154,6 +195,16 @@ def test_bad_input(people):
         evaluate(people, people, booster="oracle")
     with pytest.raises(ParameterError, match="random_state"):
         evaluate(people, people, random_state="0")
+    with pytest.raises(ParameterError, match="level must be"):
+        evaluate(people, people, level="deep")
+    with pytest.raises(ParameterError, match="shadow_models must be"):
+        evaluate(people, people, shadow_models=2)
+    with pytest.raises(ParameterError, match="callable"):
+        evaluate(people, people, shadow_recipe="bootstrap")
+    with pytest.raises(ParameterError, match="list of column names"):
+        evaluate(people, people, sensitive="city")
+    with pytest.raises(DataError, match="sensitive names no column"):
+        evaluate(people, people, sensitive=["height"])
 
 
 def test_missing_xgboost_names_the_command(monkeypatch):

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import auc, roc_auc_score
 
-from synthgan.evaluate.ranking import auc_with_interval, bootstrap_interval, weighted_auc
+from synthgan.evaluate.intervals import bootstrap_interval
+from synthgan.evaluate.ranking import (
+    auc_with_interval,
+    roc_curve,
+    true_positive_rate,
+    weighted_auc,
+)
 
 
 def test_auc_counted_by_hand():
@@ -42,5 +48,20 @@ def test_weights_count_rows():
     assert np.isnan(weighted_auc(scores, positive)(np.where(positive, 1, 0)))
 
 
-def test_bootstrap_gives_up_on_nonsense():
-    assert bootstrap_interval(lambda w: float("nan"), 5, np.random.default_rng(0)) is None
+def test_true_positive_rate_counts_strictly_above_the_threshold():
+    negative = np.arange(200.0)  # at 1 %, two of them may be accused: 198 and 199
+    rate, (low, high) = true_positive_rate(np.array([197.0, 197.5, 198.5, 300]), negative)
+    assert rate == 0.75
+    assert low < rate < high
+    assert true_positive_rate(np.zeros(10), np.zeros(100))[0] == 0.0  # ties are no evidence
+    few = true_positive_rate(np.array([1.0, 2.0]), np.zeros(50))  # nobody may be accused
+    assert few[0] == 1.0
+
+
+def test_curve_ends_in_its_corners():
+    rng = np.random.default_rng(0)
+    false, true = roc_curve(rng.normal(1, 1, 500), rng.normal(0, 1, 700))
+    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
+    assert len(false) == len(true) <= 60
+    area = auc(false, true)
+    assert area == pytest.approx(0.7602499, abs=0.03)

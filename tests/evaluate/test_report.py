@@ -15,7 +15,14 @@ from synthgan.exceptions import DataError
 @pytest.fixture(scope="module")
 def report(people, other_people):
     return evaluate(
-        people.head(400), people.tail(400), holdout=other_people.head(300), target="rich"
+        people.head(400),
+        people.tail(400),
+        holdout=other_people.head(300),
+        target="rich",
+        sensitive=["city"],
+        history=[
+            {"phase": "likelihood", "step": k, "loss": 9 - k, "validation": 9 - k} for k in range(6)
+        ],
     )
 
 
@@ -41,8 +48,8 @@ def test_changing_the_dict_changes_no_report(report):
 def test_frame(report):
     frame = report.to_frame()
     head = ["score", "value", "low", "high", "best", "independent_columns", "bootstrap", "holdout"]
-    assert list(frame.columns) == [*head, "note"]
-    assert (frame.dtypes.iloc[1:8] == np.float64).all()
+    assert list(frame.columns) == [*head, "copy_of_train", "fresh_rows", "note"]
+    assert (frame.dtypes.iloc[1:10] == np.float64).all()
     assert frame["score"].tolist() == list(report.scores)
     assert frame.set_index("score").loc["shape_error", "bootstrap"] > 0
     assert len(report.columns) == 6
@@ -65,7 +72,7 @@ def test_privacy_comes_first_everywhere(report, people, tmp_path):
 
 def test_text_is_aligned(report):
     lines = str(report).splitlines()
-    assert lines[2].startswith("score")
+    assert lines[2].split()[:2] == ["score", "value"]
     assert len({len(line) for line in lines[2:6]}) <= 2
     assert "smoke test, not evidence of privacy" in str(report)
     assert NO_GUARANTEE in repr(report)
@@ -76,7 +83,7 @@ def test_page_is_one_file_and_the_summary_comes_before_the_figures(report, tmp_p
     assert not re.search(r"<script|<link|<img|src=|url\(|https?:|@import|onload", html)
     assert "prefers-color-scheme:dark" in html
     assert html.index('class="scores"') < html.index("<svg")
-    assert html.count("<figure>") == 6
+    assert html.count("<figure>") >= 6 + 5  # columns, heat maps, map, ROC curves, bars, fit
     assert "smoke test, not evidence of privacy" in html
 
 
@@ -96,6 +103,32 @@ def test_every_name_and_level_is_escaped(tmp_path):
         assert "<b>x" not in html
         assert 'label=""' not in html
     assert "&lt;script&gt;" in page(report, tmp_path)
+
+
+def test_public_report_says_nothing_about_columns(report, tmp_path):
+    public = report.public()
+    assert public.privacy == report.privacy
+    assert set(public.scores) < set(report.scores)
+    text = page(public, tmp_path) + json.dumps(public.to_dict()) + str(public)
+    for secret in ("wage", "Rome", "rich", "clerk"):
+        assert secret in page(report, tmp_path)
+        assert secret not in text
+    for name, score in public.scores.items():
+        assert score.interval is None
+        assert not score.references
+        if score.value:
+            assert score.value == float(f"{report.scores[name].value:.2g}")
+    assert Report(public.to_dict()).to_dict() == public.to_dict()
+
+
+def test_verdicts_and_findings_are_shown(report, people, tmp_path):
+    assert set(report.verdicts()) == set(report.scores)
+    broken = evaluate(people, people.assign(city="Rome"), level="quick")
+    assert {f["name"] for f in broken.findings} >= {"constant column", "missing levels"}
+    assert broken.verdicts()["c2st_auc"] == "poor"
+    for text in (page(broken, tmp_path), str(broken), broken._repr_html_()):
+        assert "constant column" in text
+    assert "poor overall" in repr(broken)
 
 
 def test_rare_levels_and_extremes_are_hidden(tmp_path):

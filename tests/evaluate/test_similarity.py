@@ -6,7 +6,7 @@ import pytest
 from sdmetrics.column_pairs import ContingencySimilarity, CorrelationSimilarity
 from sdmetrics.single_column import KSComplement, TVComplement
 
-from synthgan.evaluate.similarity import column_errors, pair_errors, similarity
+from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.tables import read_tables
 
 with warnings.catch_warnings():
@@ -116,10 +116,9 @@ def test_metric_classes(people, other_people):
 def test_counted_by_hand():
     train = pd.DataFrame({"a": ["x", "x", "y", "y"], "b": ["p", "p", "q", "q"]})
     synthetic = pd.DataFrame({"a": ["x", "x", "x", "y"], "b": ["p", "q", "q", "q"]})
-    tables = read_tables(train, synthetic)
-    columns = column_errors(tables.train, tables.synthetic)
-    assert columns["error"].tolist() == pytest.approx([25, 25])
-    pairs = pair_errors(tables.train, tables.synthetic)
+    found = compare(train, synthetic)
+    assert found.columns["error"].tolist() == pytest.approx([25, 25])
+    pairs = found.pairs
     # train: xp 1/2, yq 1/2; synthetic: xp 1/4, xq 1/2, yq 1/4
     assert pairs["error"].tolist() == pytest.approx([50])
     assert pairs["association"].tolist() == pytest.approx([1])

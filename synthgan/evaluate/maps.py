@@ -1,0 +1,90 @@
+"""A map of both tables: where rows lie in the plane that shows train best.
+
+The map is a histogram, so that no single row is on it: a cell with few train rows is empty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthgan._runtime import numpy_generator
+from synthgan.evaluate.learners import features, quietly
+from synthgan.evaluate.tables import Table
+
+__all__ = ["MIN_ROWS", "blocks", "row_map"]
+
+#: Fewest train rows in a cell that is shown, and in a level that gets an axis.
+MIN_ROWS = 10
+MAX_ROWS = 20_000
+N_CELLS = 26
+_MAX_LEVELS = 10
+
+Floats = npt.NDArray[np.float64]
+
+
+def blocks(train: Table, table: Table) -> tuple[Floats, Floats]:
+    """Return both tables as matrices: ranks of numbers, one-hot codes of frequent levels.
+
+    Returns
+    -------
+    ndarray of shape (rows of train, features)
+    ndarray of shape (rows of table, features)
+        Ranks lie in [0, 1], 0.5 for missing; codes are 0 or 0.71, so that two unequal levels are
+        as far apart as the two ends of a number.
+    """
+    x, y, codes, _ = features(train, table)
+    parts: list[tuple[Floats, Floats]] = []
+    for k, code in enumerate(codes):
+        a, b = x[:, k], y[:, k]
+        if code:
+            levels = np.arange(_MAX_LEVELS)
+            parts.append(((a[:, None] == levels) / np.sqrt(2), (b[:, None] == levels) / np.sqrt(2)))
+            continue
+        ordered = np.sort(a[~np.isnan(a)])
+        parts.append((_ranks(a, ordered)[:, None], _ranks(b, ordered)[:, None]))
+    left, right = (np.concatenate([part[side] for part in parts], axis=1) for side in (0, 1))
+    return left, right
+
+
+def _ranks(values: Floats, ordered: Floats) -> Floats:
+    ends = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return np.where(np.isnan(values), 0.5, ends / (2 * len(ordered)))
+
+
+def row_map(train: Table, table: Table, seed: int) -> dict[str, Any] | None:
+    """Return shares of rows per cell of the first two principal components of train.
+
+    Returns
+    -------
+    dict or None
+        ``train`` and ``synthetic``: rows of cells, from the top; a cell with fewer than 10 train
+        rows is 0 in both. ``explained``: shares of variance. None if there is nothing to show.
+    """
+    from sklearn.decomposition import PCA
+
+    train = train.sample(MAX_ROWS, numpy_generator(seed, "map", 0))
+    table = table.sample(MAX_ROWS, numpy_generator(seed, "map", 1))
+    if len(train) < 5 * MIN_ROWS:
+        return None
+    x, y = blocks(train, table)
+    if x.shape[1] < 2 or (x == x[0]).all():
+        return None
+    model = PCA(2, random_state=seed % 2**31)
+    with quietly():
+        places = [model.fit_transform(x), model.transform(y)]
+    low, high = np.quantile(places[0], [0.005, 0.995], axis=0)
+    pad = 0.04 * (high - low) + 1e-9
+    edges = [np.linspace(low[k] - pad[k], high[k] + pad[k], N_CELLS + 1) for k in (0, 1)]
+    counts = [np.histogram2d(p[:, 0], p[:, 1], edges)[0] for p in places]
+    shown = counts[0] >= MIN_ROWS
+    if not shown.any():
+        return None
+    shares = [
+        np.round(np.where(shown, c, 0) / len(p), 6).T[::-1].tolist()
+        for c, p in zip(counts, places, strict=True)
+    ]
+    explained = [round(float(v), 4) for v in model.explained_variance_ratio_]
+    return {"train": shares[0], "synthetic": shares[1], "explained": explained}

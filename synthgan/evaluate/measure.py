@@ -1,0 +1,84 @@
+"""What an evaluation is made of: a setting, and measures that are run on a table in it.
+
+Every measure is one function, called on the synthetic table and again, unchanged, on reference
+tables: that is where floors, controls and the power of an attack come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthgan.evaluate.learners import Booster
+from synthgan.evaluate.score import Score
+from synthgan.evaluate.tables import Table, Task
+
+__all__ = ["Measure", "Measurement", "Setting"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """What stays the same whatever table is judged.
+
+    Attributes
+    ----------
+    train : Table
+        The rows that the generator learned from.
+    control : Table or None
+        Real rows that it never saw. Attacks get one half of the holdout here, and the other half
+        as the table of fresh rows that they must fail on.
+    target, task : str or None
+        The column that a user would predict, and how.
+    sensitive : tuple of str
+        Columns whose groups utility is split by, and that attribute inference goes for.
+    booster : {"hist_gradient_boosting", "xgboost"}
+    seed : int
+    """
+
+    train: Table
+    control: Table | None
+    target: str | None = None
+    task: Task | None = None
+    sensitive: tuple[str, ...] = ()
+    booster: Booster = "hist_gradient_boosting"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one measure found.
+
+    Attributes
+    ----------
+    scores : list of Score
+    details : dict
+        JSON-able tables and curves behind the scores.
+    """
+
+    scores: list[Score]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One line of the plan of an evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Shown while it runs.
+    section : {"fidelity", "utility", "privacy"}
+    run : callable
+        ``run(setting, table)`` returns a :class:`Measurement`.
+    rows : tuple of str
+        The reference tables that it makes sense on, besides the synthetic one.
+    quick : bool, default True
+        Whether level ``"quick"`` includes it.
+    """
+
+    name: str
+    section: str
+    run: Callable[[Setting, Table], Measurement]
+    rows: tuple[str, ...]
+    quick: bool = True

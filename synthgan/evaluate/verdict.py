@@ -1,0 +1,139 @@
+"""Traffic lights: what a score says, judged against its own floor, never by taste alone.
+
+Fidelity and utility are read against real rows: green if the score cannot be told from what the
+better of the bootstrap and the holdout reaches, or lies within a tenth of the way from there to
+independent columns; amber within a third; else red. Attacks are read against chance, with fixed
+warning levels; an attack that fails to recognise a copy of train says nothing, and no attack can
+turn a light green on its own account: green means that nothing was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synthgan.evaluate.score import Score
+
+__all__ = ["HEADLINES", "LIMITS", "has_power", "overall", "verdict"]
+
+#: Warning levels of attacks, on the worse end of the interval: amber above the first, red above
+#: the second.
+LIMITS = {
+    "membership_auc": (0.55, 0.60),
+    "membership_tpr_at_1pct_fpr": (0.03, 0.06),
+    "membership_auc_isolated": (0.65, 0.75),
+    "membership_tpr_isolated": (0.12, 0.25),
+    "shadow_auc": (0.55, 0.60),
+    "shadow_tpr_at_1pct_fpr": (0.03, 0.06),
+    "attribute_inference_lift": (0.03, 0.06),
+    "linkability_lift": (0.02, 0.05),
+    "singling_out_lift": (0.04, 0.08),
+    "rare_value_leakage": (0.03, 0.10),
+    "dcr_share": (0.53, 0.56),
+    "nndr_share": (0.53, 0.56),
+    "near_copy_rate": (0.02, 0.04),
+}
+
+#: Scores that a summary begins with, in order.
+HEADLINES = (
+    "shape_error",
+    "trend_error_range_matched",
+    "c2st_auc",
+    "coverage",
+    "violation_rate",
+    "utility_ratio_boosting",
+    "global_utility",
+    "membership_auc",
+    "membership_tpr_at_1pct_fpr",
+    "attribute_inference_lift",
+    "linkability_lift",
+    "singling_out_lift",
+    "exact_match_rate",
+)
+
+_GREEN, _AMBER = 0.1, 0.34
+
+
+def verdict(score: Score) -> str:
+    """Return ``"good"``, ``"fair"``, ``"poor"`` or ``"unknown"``.
+
+    Examples
+    --------
+    >>> floor = {"bootstrap": 0.5, "independent_columns": 10.0}
+    >>> verdict(Score("trend_error", 0.9, "lower", 0.0, references=floor))
+    'good'
+    >>> verdict(Score("trend_error", 8.0, "lower", 0.0, references=floor))
+    'poor'
+    >>> verdict(Score("membership_auc", 0.52, "near", 0.5, (0.5, 0.54)))
+    'good'
+    """
+    if score.value is None:
+        return "unknown"
+    if score.name in LIMITS:
+        return _of_attack(score) if has_power(score) is not False else "unknown"
+    if score.name == "exact_match_rate":
+        return _of_matches(score)
+    if score.name == "violation_rate":
+        return "good" if score.value <= 0.001 else "fair" if score.value <= 0.02 else "poor"
+    return _of_fidelity(score)
+
+
+def has_power(score: Score) -> bool | None:
+    """Return whether an attack tells a copy of train from fresh rows; None if it was not tried."""
+    copy, fresh = (score.references.get(row) for row in ("copy_of_train", "fresh_rows"))
+    if copy is None or fresh is None:
+        return None
+    low = score.reference_intervals.get("copy_of_train", (copy, copy))[0]
+    high = score.reference_intervals.get("fresh_rows", (fresh, fresh))[1]
+    return low > high
+
+
+def _of_attack(score: Score) -> str:
+    amber, red = LIMITS[score.name]
+    value = score.value or 0.0
+    low, high = score.interval or (value, value)
+    # A wide interval is no alarm by itself: its lower end must be above chance, and above what
+    # the same attack makes of rows that nobody has seen.
+    if low <= max(score.best or 0.0, score.references.get("fresh_rows") or 0.0):
+        return "good"
+    return "good" if high <= amber else "poor" if value > red else "fair"
+
+
+def _of_matches(score: Score) -> str:
+    best, value = score.best or 0.0, score.value or 0.0
+    low = value if score.interval is None else score.interval[0]
+    return "good" if low <= best + 0.001 else "fair" if value <= 2 * best + 0.005 else "poor"
+
+
+def _of_fidelity(score: Score) -> str:
+    independent = _loss(score, score.references.get("independent_columns"))
+    floors = [_loss(score, score.references.get(row)) for row in ("bootstrap", "holdout")]
+    known = [floor for floor in floors if floor is not None]
+    if not known or independent is None:
+        return "unknown"
+    # The larger floor is the honest one: a bootstrap repeats train rows, a holdout may be small.
+    floor, loss = max(known), _loss(score, score.value) or 0.0
+    ends = [_loss(score, end) or 0.0 for end in score.interval or ()]
+    if min([loss, *ends]) <= floor:
+        return "good"
+    if independent <= floor:
+        # Single columns are perfect in the shuffled table; the floor is the only yardstick.
+        return "good" if loss <= 1.5 * floor else "fair" if loss <= 4 * floor else "poor"
+    way = (loss - floor) / (independent - floor)
+    return "good" if way <= _GREEN else "fair" if way <= _AMBER else "poor"
+
+
+def _loss(score: Score, value: float | None) -> float | None:
+    """Return how far a value is from the best one, on the bad side."""
+    if value is None:
+        return None
+    best = score.best or 0.0
+    if score.direction == "near":
+        return abs(value - best)
+    return max(value - best if score.direction == "lower" else best - value, 0.0)
+
+
+def overall(scores: Iterable[Score]) -> str:
+    """Return the worst verdict of the headline scores that have one."""
+    order = ("poor", "fair", "good")
+    found = {verdict(score) for score in scores if score.name in HEADLINES}
+    return next((name for name in order if name in found), "unknown")

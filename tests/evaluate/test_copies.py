@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+
+from synthgan.evaluate.attacks.copies import (
+    SMOKE_TEST,
+    dcr_share,
+    exact_match_rate,
+    measure,
+    rare_values,
+)
+from synthgan.evaluate.measure import Setting
+from synthgan.evaluate.tables import read_tables
+
+
+def read(train, synthetic, holdout=None):
+    tables = read_tables(train, synthetic, holdout)
+    return tables.train, tables.holdout, tables.synthetic
+
+
+def test_copies_raise_both_and_say_that_they_are_smoke_tests(people, other_people):
+    holdout, fresh = other_people.iloc[:450], other_people.iloc[450:]
+    honest = dcr_share(*read(people[:450], fresh, holdout))
+    copied = dcr_share(*read(people[:450], people[:450], holdout))
+    assert 0.4 < honest.value < 0.6
+    assert copied.value > 0.95
+    assert honest.interval[0] < honest.value < honest.interval[1]
+    honest_matches = exact_match_rate(*read(people, fresh, holdout))
+    assert honest_matches.value < 0.02  # people without a wage coincide
+    found = exact_match_rate(*read(people, people, holdout))
+    assert (found.value, found.best, found.direction) == (1.0, honest_matches.best, "near")
+    for score in (honest, copied, found):
+        assert SMOKE_TEST in score.note
+
+
+def test_coincidences_are_allowed_for():
+    train = pd.DataFrame({"a": ["x", "y"] * 20})
+    score = exact_match_rate(*read(train, train.head(3), train.head(4)))
+    assert (score.value, score.best) == (1.0, 1.0)
+    share = dcr_share(*read(train, train, train))
+    assert share.value == 0.5
+    assert "100 % ties" in share.note
+
+
+def test_part_of_the_rows_match():
+    train = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["x", "y", None]})
+    synthetic = pd.DataFrame({"a": [1.0, 1.0, np.nan, 5.0], "b": ["x", "y", None, "z"]})
+    score = exact_match_rate(*read(train, synthetic))
+    assert (score.value, score.direction, score.best) == (0.5, "lower", 0.0)
+
+
+def test_without_holdout(people):
+    score = dcr_share(*read(people, people))
+    assert score.value is None
+    assert "holdout" in score.reason
+
+
+def test_constant_and_missing_columns(people, other_people):
+    odd = {"one": 1.0, "nothing": np.nan}
+    tables = read(people.assign(**odd), other_people.assign(**odd), other_people.assign(**odd))
+    assert dcr_share(*tables).value is not None
+
+
+def by_name(found):
+    return {score.name: score for score in found.scores}
+
+
+def test_near_copies(people, other_people):
+    rng = np.random.default_rng(0)
+    train = people.dropna().reset_index(drop=True)
+    moved = train.assign(wage=train["wage"] * (1 + 1e-3 * rng.normal(size=len(train))))
+    tables = read_tables(train, moved, other_people.dropna())
+    setting = Setting(tables.train, tables.holdout)
+    found = by_name(measure(setting, tables.synthetic))
+    assert found["exact_match_rate"].value < 0.01
+    assert found["near_copy_rate"].interval[0] > 0.5
+    assert found["nndr_share"].value > 0.8
+    fresh = by_name(measure(setting, tables.holdout.take(np.arange(len(tables.holdout)))))
+    assert fresh["dcr_share"].value < 0.1  # the control itself
+
+
+def test_rare_values(people, other_people):
+    rng = np.random.default_rng(0)
+    names = [f"n{i}" for i in range(5000)]
+    train = people.assign(name=rng.choice(names, len(people)))
+    other = other_people.assign(name=rng.choice(names, len(other_people)))
+    fresh = people.assign(name=rng.choice(names, len(people)))
+    tables = read_tables(train[["name", "city"]], fresh[["name", "city"]], other[["name", "city"]])
+    setting = Setting(tables.train, tables.holdout)
+    leaked = rare_values(setting, tables.train)
+    honest = rare_values(setting, tables.synthetic)
+    assert leaked.scores[0].interval[0] > 0.5
+    assert honest.scores[0].interval[0] < 0 < honest.scores[0].interval[1]
+    assert leaked.details["rare_values"][0]["column"] == "name"
+    common = read_tables(people[["city"]], people[["city"]], other_people[["city"]])
+    score = rare_values(Setting(common.train, common.holdout), common.synthetic).scores[0]
+    assert "rare" in score.reason
+
+
+def test_too_small(people):
+    tables = read_tables(people.head(2), people.head(2), people.tail(2))
+    found = by_name(measure(Setting(tables.train, tables.holdout), tables.synthetic))
+    assert "three rows" in found["dcr_share"].reason

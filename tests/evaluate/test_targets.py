@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan.evaluate import targets
+from synthgan.evaluate.measure import Setting
+from synthgan.evaluate.tables import read_tables
+
+
+def look(train, synthetic, test):
+    tables = read_tables(train, synthetic, test)
+    found = targets.measure(Setting(tables.train, tables.holdout), tables.synthetic)
+    return found.scores[0], {row["column"]: row for row in found.details.get("targets", ())}
+
+
+def test_real_rows_keep_all_and_shuffled_rows_nothing(people, other_people, independent):
+    score, rows = look(people, other_people, other_people)
+    assert score.value > 0.95
+    assert {"age", "day", "wage"} <= set(rows)
+    assert "city" not in rows  # it depends on nothing
+    lost, _ = look(people, independent, other_people)
+    assert lost.value < 0.1
+    assert lost.interval[0] <= lost.value <= lost.interval[1]
+
+
+def test_one_broken_relation_is_named(people, other_people):
+    rng = np.random.default_rng(0)
+    broken = other_people.assign(rich=rng.permutation(other_people["rich"]))
+    score, rows = look(people, broken, other_people)
+    assert next(iter(rows)) == "rich"
+    assert rows["rich"]["synthetic"] < 0.3 * rows["rich"]["train"]
+    assert 0.5 < score.value < 0.95
+
+
+def test_nothing_to_predict():
+    rng = np.random.default_rng(0)
+    noise = [pd.DataFrame(rng.normal(size=(300, 3)), columns=list("abc")) for _ in range(3)]
+    assert "no column can be predicted" in look(*noise)[0].reason
+    one = pd.DataFrame({"a": np.arange(50.0)})
+    assert "no column" in look(one, one, one)[0].reason
+
+
+def test_without_holdout(people):
+    tables = read_tables(people, people)
+    score = targets.measure(Setting(tables.train, None), tables.synthetic).scores[0]
+    assert "holdout" in score.reason
+
+
+@pytest.mark.parametrize("column", ["nothing", "one"])
+def test_odd_columns(people, other_people, column):
+    odd = {"nothing": np.nan, "one": 1}
+    frames = [frame.assign(**odd) for frame in (people, other_people, other_people)]
+    assert column not in look(*frames)[1]
