@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from fixtures import tiny_gan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgan import cli
-from synthgan.cli import Where, conditions_from, main, parse_where
+from synthgan.cli import main, verbs
+from synthgan.cli.where import Where, conditions_from, parse_where
 from synthgan.exceptions import ConditionError, SchemaError
 from synthgan.schema import Column, Schema
 
@@ -216,12 +217,12 @@ def test_output_is_checked_before_the_work(
 def test_interruptions(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def stop(args: argparse.Namespace) -> cli.Answer:
+    def stop(args: argparse.Namespace) -> verbs.Answer:
         raise error
 
     stop.__doc__ = "Stop."
     stop.__name__ = "inspect"
-    monkeypatch.setattr(cli, "inspect", stop)
+    monkeypatch.setattr(verbs, "inspect", stop)
     with (tmp_path / "out").open("w") as stdout, contextlib.redirect_stdout(stdout):
         assert main(["inspect", "m"]) == code
 
@@ -269,6 +270,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert code == 0
     facts = json.loads(stdout.getvalue())
     assert facts["model"] == str(path / "m.synthgan")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Path:
+    """A model that takes a second to fit, also to shadow models."""
+    path = folder / "tiny.synthgan"
+    tiny_gan().fit(folder / "train.parquet", target="income").save(path)
     return path
 
 
@@ -331,13 +340,94 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train, holdout = str(folder / "train.parquet"), str(folder / "holdout.csv")
     html, report = folder / "r.html", folder / "r.json"
-    argv = ["evaluate", train, holdout, "--target", "income"]
+    argv = ["evaluate", train, holdout, "--target", "income", "--level", "quick"]
     assert main([*argv, "--html", str(html), "--json", str(report)]) == 0
     assert capsys.readouterr().out
     assert "<html" in html.read_text("utf-8")
     assert json.loads(report.read_text("utf-8"))
     assert main([*argv, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(report.read_text("utf-8"))
+
+
+GATES = {
+    "scores: {c2st_auc: {max: 0.9}, shape_error: {max: 60}}": 0,
+    "scores: {c2st_auc: {max: 0.1}, shape_error: {max: 60}}": 3,
+    "scores: {membership_auc: {max: 0.9}}": 3,  # there is no holdout, so nothing was measured
+    "scores: {shape_eror: {max: 1}}": 3,
+    "scores: 7": 1,
+}
+
+
+@pytest.mark.parametrize("rules", GATES)
+def test_gate(folder: Path, capsys: pytest.CaptureFixture[str], rules: str) -> None:
+    gate, junit = folder / "gate.yaml", folder / "gate.xml"
+    gate.write_text(rules, "utf-8")
+    junit.unlink(missing_ok=True)
+    argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv")]
+    argv += ["--level", "quick", "--gate", str(gate), "--junit", str(junit), "--quiet"]
+    assert main(argv) == GATES[rules]
+    out, err = capsys.readouterr()
+    if GATES[rules] == 1:
+        assert "gate.yaml" in err
+        return
+    assert ("Gate FAILED" in out) == (GATES[rules] == 3)
+    assert ("<failure" in junit.read_text("utf-8")) == (GATES[rules] == 3)
+
+
+def test_public_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv"), "--public"]
+    assert main([*argv, "--level", "quick", "--json", "-", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["public"] is True
+    for column in COLUMNS:
+        assert column not in out
+
+
+def test_cards_are_verified(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, other = str(folder / "train.parquet"), str(folder / "holdout.csv")
+    tables = [train, other, "--holdout", other, "--quiet"]
+    of_data, of_model = folder / "data.json", folder / "model.json"
+    argv = ["evaluate", *tables, "--level", "quick", "--target", "income"]
+    assert main([*argv, "--card", str(of_data)]) == 0
+    assert main([*argv, "--card", str(of_model), "--model", str(model)]) == 0
+    assert main([*argv, "--card", str(folder / "data.md")]) == 0
+    assert "No formal privacy guarantee" in (folder / "data.md").read_text("utf-8")
+    capsys.readouterr()
+    assert main(["verify", str(of_data), *tables]) == 0
+    assert "agrees" in capsys.readouterr().out
+    assert main(["verify", str(of_model), *tables, "--model", str(model)]) == 0
+    boast = json.loads(of_model.read_text("utf-8"))
+    boast["model"]["rows"] = 10**6
+    (folder / "boast.json").write_text(json.dumps(boast), "utf-8")
+    assert main(["verify", str(folder / "boast.json"), *tables, "--model", str(model)]) == 3
+    assert "rows" in capsys.readouterr().out
+    assert main(["verify", str(of_model), *tables]) == 1
+    assert "--model" in capsys.readouterr().err
+    forged = json.loads(of_data.read_text("utf-8"))
+    next(s for s in forged["scores"] if s["name"] == "c2st_auc")["value"] = 0.5
+    of_data.write_text(json.dumps(forged), "utf-8")
+    assert main(["verify", str(of_data), *tables]) == 3
+    assert "c2st_auc" in capsys.readouterr().out
+
+
+def test_check(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pd.read_parquet(folder / "train.parquet")
+    old, moved = folder / "new.parquet", folder / "moved.parquet"
+    rows.drop(columns="sex").to_parquet(moved)
+    rows.to_parquet(old)
+    codes = [main(["check", str(model), str(path), "--json"]) for path in (old, moved)]
+    assert codes[1] == 3
+    assert "'sex' is missing" in capsys.readouterr().out
+
+
+def test_shadow_models(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv"), "--quiet"]
+    argv += ["--level", "quick", "--shadow", "8", "--json", "-"]
+    assert main(argv) == 1
+    assert "--model" in capsys.readouterr().err
+    assert main([*argv, "--model", str(model)]) == 0
+    scores = {s["name"]: s for s in json.loads(capsys.readouterr().out)["scores"]}
+    assert scores["shadow_auc"]["value"] is not None
 
 
 def test_an_edited_schema_comes_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -254,3 +254,15 @@ def test_quick_options_are_what_the_suite_says() -> None:
         options = TrainingOptions.for_rows(rows)
         assert 128 <= options.batch_size <= 4096
         assert 1 <= options.steps <= 4000
+
+
+def test_check_says_ok_or_refit(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
+    found = adult_gan.check(adult, n_rows=4000)
+    assert "income" not in " ".join(found.reasons)
+    moved = adult_gan.check(adult.assign(age=adult["age"] + 15), n_rows=4000)
+    assert moved.verdict == "refit"
+    assert any("'age'" in reason for reason in moved.reasons)
+    lacking = adult_gan.check(adult.drop(columns="age"), n_rows=4000)
+    assert "column 'age' is missing" in lacking.schema
+    with pytest.raises(ParameterError, match="n_rows"):
+        adult_gan.check(adult, n_rows=3)

@@ -25,6 +25,8 @@ from synthgan._runtime import (
 from synthgan.adversarial import few_step_error, fit_adversarial
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.evaluate import drift
+from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.generation import TableSampler
 from synthgan.io import Container, read_with_container
@@ -395,6 +397,30 @@ class TabularGAN(BaseSynthesizer):
                 table.select(names[-1:])
             ).ravel()
         return self._container.restore(table)
+
+    def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:
+        """Say whether new rows still look like those that the model was fitted to.
+
+        Parameters
+        ----------
+        new : table
+            New rows. Columns may be missing, extra or of another type: that is an answer, not an
+            error.
+        n_rows : int, default 10_000
+            Rows sampled from the model to compare with; it holds no training rows. A model pools
+            rare levels and clips extremes, so these count as new where they are frequent.
+        random_state : int, Generator or None, default 0
+
+        Returns
+        -------
+        Drift
+            ``verdict`` is ``"ok"`` or ``"refit"``; see :func:`synthgan.evaluate.drift.check`.
+        """
+        check_is_fitted(self)
+        check_number("check", "n_rows", n_rows, int, 100, 10**7)
+        seed = seed_from(random_state)
+        reference = pa.concat_tables(list(self._blocks(n_rows, None, None, seed)))
+        return drift.check(reference, new, schema=self.schema_, random_state=seed)
 
     # given cells --------------------------------------------------------------------------------
 

@@ -310,7 +310,8 @@ def _heat_maps(data: Data) -> str:
         f'<div class="grid pair">{"".join(pictures)}</div>'
         "<h3>Difference of pairs</h3>"
         '<p class="muted">Trend error of each pair, numbers binned over the train range; the '
-        f"strongest colour is {format_number(max(known, default=0.0))} %, an undefined pair is dashed.</p>"
+        "strongest colour is "
+        f"{format_number(max(known, default=0.0))} %, an undefined pair is dashed.</p>"
         + _scrolling(
             f'<div style="max-width:{round(1.15 * width)}px;min-width:{min(width, 420)}px">'
             f"{errors}</div>",

@@ -133,8 +133,8 @@ def ranking(setting: Setting, table: Table) -> Measurement:
         ``ranking``: the statistic of each model, both ways.
     """
     if min(len(setting.train), len(table)) < MIN_RANKING_ROWS:
-        reason = f"needs {MIN_RANKING_ROWS} rows in each table"
-        return Measurement([Score.not_computable("ranking_agreement", reason, "higher", 1.0)])
+        few = f"needs {MIN_RANKING_ROWS} rows in each table"
+        return Measurement([Score.not_computable("ranking_agreement", few, "higher", 1.0)])
     rest = RANKED[len(REPORTED) :]
     parts = [_predict(setting, table, RANKED), _trained_on_train(setting), _rest_on_train(setting)]
     reason = next((part for part in parts if isinstance(part, str)), None)

@@ -1,0 +1,79 @@
+"""The command line: one function per verb, one exit code per kind of outcome.
+
+Results go to standard output, everything else to standard error, so that output can be piped.
+Exit codes: 0 done; 1 the data or the run failed, told in one line; 2 wrong usage; 3 a gate failed,
+rows have drifted, or a card does not agree; 130 stopped by Ctrl-C; 141 the reader of the pipe went
+away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from synthgan.cli.parser import build_parser
+from synthgan.cli.verbs import Answer
+from synthgan.exceptions import DataWarning, NotConvergedWarning, SynthganError
+
+__all__ = ["main"]
+
+
+@contextlib.contextmanager
+def _short_warnings(*, quiet: bool, debug: bool) -> Iterator[None]:
+    """Show synthgan's warnings as one line on standard error; those of others with --debug."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if not quiet:
+            print(f"synthgan: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default" if debug else "ignore")
+        for category in (DataWarning, NotConvergedWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = show
+        yield
+
+
+def _describe(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, (SynthganError, OSError, ImportError, MemoryError)):
+        return text or type(error).__name__
+    return f"unexpected {type(error).__name__}: {text} (--debug shows where)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    try:
+        args = parser.parse_args(argv)
+        if args.as_json and getattr(args, "output", None) == "-":
+            parser.error("--json and -o - both want standard output; choose one")
+    except SystemExit as stop:  # argparse has printed why
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        with _short_warnings(quiet=args.quiet, debug=args.debug):
+            answer: Answer = args.run(args)
+        if args.as_json:
+            print(json.dumps(answer.data, indent=2, ensure_ascii=False))
+        elif answer.text:
+            print(answer.text)
+        sys.stdout.flush()
+        return answer.code
+    except KeyboardInterrupt:
+        print("synthgan: stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no flush error at exit
+            return 141
+        if args.debug:
+            traceback.print_exc()
+        print(f"synthgan: error: {_describe(error)}", file=sys.stderr)
+        return 1

@@ -1,0 +1,193 @@
+"""The command line as argparse sees it: verbs, their arguments and their help."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from synthgan.cli import verbs
+from synthgan.cli.where import WHERE_HELP, parse_where
+
+__all__ = ["build_parser"]
+
+EVALUATE_HELP = """\
+a gate file names scores and where they must lie; the worse end of the interval counts:
+  scores:
+    shape_error: {max: 2.0}
+    utility_ratio_boosting: {min: 0.95}
+    membership_auc: {max: 0.55}
+
+examples:
+  synthgan evaluate train.parquet synthetic.parquet --holdout test.parquet --target income \\
+      --html report.html --gate gate.yaml --junit gate.xml
+  synthgan evaluate train.parquet synthetic.parquet --level quick
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="synthgan",
+        description="Learn a table, sample synthetic rows, and check what was written.",
+        epilog="Start with: synthgan demo. Help on a verb: synthgan sample --help.\n\n"
+        "exit codes: 0 done, 1 data or run error, 2 wrong usage, 3 refused (gate failed, rows "
+        "drifted,\nor a card that does not agree), 130 stopped by Ctrl-C",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"synthgan {_version()}")
+    _add_globals(parser, default=False, as_json=True)
+    children = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(run: Any, *, as_json: bool = True, epilog: str | None = None) -> Any:
+        summary = run.__doc__.strip()
+        child = children.add_parser(
+            run.__name__,
+            help=summary[0].lower() + summary.rstrip(".")[1:],
+            description=summary,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_globals(child, default=argparse.SUPPRESS, as_json=as_json)
+        child.set_defaults(run=run)
+        return child
+
+    one = verb(verbs.fit)
+    one.add_argument("data", metavar="DATA", help="table to learn: .parquet or .csv")
+    one.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="model file")
+    one.add_argument("--target", metavar="C", help="the column that will be predicted")
+    one.add_argument(
+        "--schema", metavar="FILE", type=Path, help="edited output of: synthgan schema"
+    )
+    one.add_argument("--max-time", metavar="T", help="stop after, e.g. 90s, 10m, 2h")
+    _add_seed(one, None)
+    _add_device(one)
+
+    one = verb(verbs.sample, epilog=WHERE_HELP)
+    one.add_argument("model", metavar="MODEL", help="model file written by fit")
+    one.add_argument("-n", metavar="N", type=_positive, required=True, help="number of rows")
+    one.add_argument(
+        "-o", "--output", metavar="OUT", type=_table_path, required=True,
+        help=".parquet or .csv file, or - for CSV on standard output",
+    )  # fmt: skip
+    one.add_argument(
+        "--where", metavar="COND", type=parse_where, nargs="+", action="extend", default=[],
+        help="conditions that every row satisfies; see below",
+    )  # fmt: skip
+    one.add_argument("--steps", metavar="K", type=_positive, help="rounds; fewer is faster")
+    _add_seed(one, None)
+    _add_device(one)
+
+    one = verb(verbs.evaluate, as_json=False, epilog=EVALUATE_HELP)
+    _add_tables(one)
+    one.add_argument("--target", metavar="C", help="the column that a classifier should predict")
+    one.add_argument(
+        "--categorical", metavar="C", nargs="+", default=[], help="numeric columns that are codes"
+    )
+    one.add_argument(
+        "--sensitive", metavar="C", nargs="+", default=[],
+        help="columns by whose groups utility is split, and that attribute inference goes for",
+    )  # fmt: skip
+    one.add_argument(
+        "--level", choices=("full", "quick"), default="full",
+        help="quick: 10,000 rows and the main scores only (full)",
+    )  # fmt: skip
+    one.add_argument(
+        "--booster", choices=("hist_gradient_boosting", "xgboost"),
+        default="hist_gradient_boosting", help="the judge of C2ST and utility",
+    )  # fmt: skip
+    one.add_argument(
+        "--shadow", metavar="N", type=_positive, default=0,
+        help="fit N shadow models (at least 8) like --model and attack them: takes long",
+    )  # fmt: skip
+    one.add_argument("--html", metavar="R", help="write the report as one HTML file")
+    one.add_argument(
+        "--json", metavar="J", dest="json_path", help="write it as JSON; - for standard output"
+    )
+    one.add_argument(
+        "--public", action="store_true", help="leave out all that only the data holder may see"
+    )
+    one.add_argument("--gate", metavar="FILE", type=Path, help="rules in YAML; exit 3 if one fails")
+    one.add_argument("--junit", metavar="X", type=Path, help="write the gate as JUnit XML")
+    one.add_argument(
+        "--card", metavar="FILE", type=Path,
+        help="write the card of the table, or of --model, as .md or .json",
+    )  # fmt: skip
+    _add_seed(one, 0)
+
+    one = verb(verbs.verify)
+    one.add_argument("card", metavar="CARD", type=Path, help="a card in JSON")
+    _add_tables(one)
+
+    one = verb(verbs.check)
+    one.add_argument("model", metavar="MODEL", help="model file written by fit")
+    one.add_argument("new", metavar="NEW", help="new rows: .parquet or .csv")
+    _add_seed(one, 0)
+    _add_device(one)
+
+    one = verb(verbs.inspect)
+    one.add_argument("model", metavar="MODEL", help="model file written by fit")
+
+    one = verb(verbs.schema)
+    one.add_argument("data", metavar="DATA", help="table to look at: .parquet or .csv")
+
+    one = verb(verbs.demo)
+    one.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="output folder")
+    one.add_argument("--max-time", metavar="T", default="60s", help="training time (60s)")
+    _add_seed(one, 0)
+    _add_device(one)
+    return parser
+
+
+def _add_tables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("train", metavar="TRAIN", help="the table that the model was fitted to")
+    parser.add_argument("synthetic", metavar="SYNTHETIC", help="the table to judge")
+    parser.add_argument("--holdout", metavar="H", help="real rows that the model never saw")
+    parser.add_argument(
+        "--model", metavar="M", help="the model file: adds its curves and its privacy line"
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("synthgan")
+    except metadata.PackageNotFoundError:  # run from a source folder
+        return "(not installed)"
+
+
+def _add_globals(parser: argparse.ArgumentParser, *, default: Any, as_json: bool) -> None:
+    if as_json:
+        parser.add_argument(
+            "--json", dest="as_json", action="store_true", default=default,
+            help="print the result as JSON",
+        )  # fmt: skip
+    for name, text in (("quiet", "print results and errors only"), ("debug", "show tracebacks")):
+        parser.add_argument(f"--{name}", action="store_true", default=default, help=text)
+
+
+def _add_seed(parser: argparse.ArgumentParser, default: int | None) -> None:
+    text = "same seed, same bytes" + ("" if default is None else f" ({default})")
+    parser.add_argument("--seed", metavar="N", type=_natural, default=default, help=text)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda or mps")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
+    return int(text)
+
+
+def _table_path(text: str) -> str:
+    if text != "-" and not text.lower().endswith((".parquet", ".pq", ".csv")):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .parquet or .csv, or be -")
+    return text

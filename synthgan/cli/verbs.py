@@ -1,0 +1,292 @@
+"""What the commands do: one function per verb, arguments in, an answer out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthgan.cli.where import conditions_from
+from synthgan.exceptions import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["REFUSED", "Answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a verb found: `data` for machines, `text` for people (empty if files are the result).
+
+    `code` is the exit code: 3 if the command worked and the answer is no.
+    """
+
+    data: dict[str, Any]
+    text: str = ""
+    code: int = 0
+
+
+#: Exit code of a gate that failed, of drift, and of a card that does not agree.
+REFUSED = 3
+
+
+def fit(args: argparse.Namespace) -> Answer:
+    """Learn a table and write the model file."""
+    from synthgan.estimators.tabular import TabularGAN
+    from synthgan.schema import Schema
+
+    _require_folder(args.output)
+    schema = None
+    if args.schema is not None:
+        schema = Schema.from_json(args.schema.read_text(encoding="utf-8"))
+    gan = TabularGAN(
+        random_state=args.seed,
+        device=args.device,
+        max_time=args.max_time,
+        schema=schema,
+        verbose=0 if args.quiet else 1,
+    )
+    gan.fit(args.data, target=args.target)
+    gan.save(args.output)
+    _say(args, f"wrote {args.output}")
+    return Answer({"model": str(args.output), **gan.describe()})
+
+
+def sample(args: argparse.Namespace) -> Answer:
+    """Draw synthetic rows from a model file."""
+    from synthgan.estimators.base import load_model
+    from synthgan.io import write_table
+
+    if args.output != "-":
+        _require_folder(Path(args.output))
+    gan = load_model(args.model, device=args.device)
+    conditions = conditions_from(args.where, gan.schema_) or None
+    rows = gan.sample(args.n, conditions=conditions, steps=args.steps, random_state=args.seed)
+    if args.output == "-":
+        _write_csv(rows)
+    else:
+        write_table(rows, args.output)
+        _say(args, f"wrote {args.n} rows to {args.output}")
+    return Answer({"output": args.output, "rows": args.n})
+
+
+def evaluate(args: argparse.Namespace) -> Answer:
+    """Compare a synthetic table with the one it imitates."""
+    from synthgan.evaluate.gate import Gate
+
+    for path in (args.html, args.json_path, args.junit, args.card):
+        if path not in (None, "-"):
+            _require_folder(Path(path))
+    gate = None if args.gate is None else Gate.read(args.gate)
+    report = _evaluated(args, _settings(args))
+    if args.card is not None:
+        _write_card(args, report)
+    result = None if gate is None else gate.check(report)
+    if args.public:
+        report = report.public()
+    if args.html is not None:
+        report.to_html(args.html)
+        _say(args, f"wrote {args.html}")
+    if args.json_path == "-":
+        args.as_json = True
+    elif args.json_path is not None:
+        report.to_json(args.json_path)
+        _say(args, f"wrote {args.json_path}")
+    if result is None:
+        return Answer(report.to_dict(), str(report))
+    if args.junit is not None:
+        args.junit.write_text(result.to_junit_xml(), encoding="utf-8")
+        _say(args, f"wrote {args.junit}")
+    data = {**report.to_dict(), "gate": result.to_dict()}
+    return Answer(data, f"{report}\n\n{result}", 0 if result.passed else REFUSED)
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of ``evaluate`` that a card records."""
+    return {
+        "target": args.target,
+        "categorical": args.categorical,
+        "sensitive": args.sensitive,
+        "level": args.level,
+        "booster": args.booster,
+        "random_state": args.seed,
+        "shadow_models": args.shadow,
+    }
+
+
+def _evaluated(args: argparse.Namespace, settings: dict[str, Any]) -> Any:
+    """Return the report on the tables that `args` names, with what the model file adds."""
+    from synthgan.estimators.base import load_model
+    from synthgan.evaluate import evaluate as compare
+
+    extra: dict[str, Any] = {}
+    n_shadows = settings.pop("shadow_models", 0)
+    if args.model is not None:
+        gan = load_model(args.model, device="cpu")
+        said = gan.describe()["privacy"]
+        extra = {
+            "history": gan.history_,
+            "privacy": None if said == "no formal guarantee" else said,
+        }
+        if n_shadows:
+            extra |= {"shadow_recipe": _recipe(gan), "shadow_models": n_shadows}
+    elif n_shadows:
+        raise DataError("Shadow models are fitted like the model: name its file with --model.")
+    return compare(
+        args.train,
+        args.synthetic,
+        holdout=args.holdout,
+        progress=not args.quiet,
+        **settings,
+        **extra,
+    )
+
+
+def _recipe(gan: Any) -> Any:
+    """Return how to fit the same kind of model to another table and sample from it."""
+    from sklearn.base import clone
+
+    def recipe(frame: pd.DataFrame, seed: int) -> Any:
+        copy = clone(gan).set_params(random_state=seed, verbose=0)
+        return copy.fit(frame, target=gan.target_).sample(len(frame), random_state=seed)
+
+    return recipe
+
+
+def _write_card(args: argparse.Namespace, report: Any) -> None:
+    from synthgan.estimators.base import load_model
+    from synthgan.evaluate.cards import data_card, model_card
+
+    if args.model is None:
+        card = data_card(report, args.synthetic)
+    else:
+        card = model_card(load_model(args.model, device="cpu").describe(), report, args.model)
+    card.write(args.card)
+    _say(args, f"wrote {args.card}")
+
+
+def verify(args: argparse.Namespace) -> Answer:
+    """Measure again what a card says, and compare."""
+    from synthgan.estimators.base import load_model
+    from synthgan.evaluate.cards import Card
+    from synthgan.evaluate.cards import verify as compare
+
+    card = Card.read(args.card)
+    said = card.to_dict()
+    is_model = said["kind"] == "model"
+    if is_model and args.model is None:
+        raise DataError(f"{args.card} is the card of a model: name its file with --model.")
+    report = None
+    if said["settings"] is not None:
+        report = _evaluated(args, dict(said["settings"]))
+    description = load_model(args.model, device="cpu").describe() if is_model else None
+    found = compare(card, report, args.model if is_model else args.synthetic, description)
+    return Answer(found.to_dict(), str(found), 0 if found.agrees else REFUSED)
+
+
+def check(args: argparse.Namespace) -> Answer:
+    """Tell whether new rows still look like those that a model was fitted to."""
+    from synthgan.estimators.base import load_model
+
+    found = load_model(args.model, device=args.device).check(args.new, random_state=args.seed)
+    return Answer(found.to_dict(), str(found), 0 if found.verdict == "ok" else REFUSED)
+
+
+def inspect(args: argparse.Namespace) -> Answer:
+    """Say what a model file holds."""
+    from synthgan.estimators.base import load_model
+
+    gan = load_model(args.model, device="cpu")
+    facts = gan.describe()
+    lines = [f"{name:<12} {value}" for name, value in facts.items() if _is_plain(value)]
+    return Answer(facts, "\n".join([*lines, "", str(gan.schema_)]))
+
+
+def schema(args: argparse.Namespace) -> Answer:
+    """Print what the columns of a table are taken for, as JSON to edit."""
+    from synthgan.schema import infer_schema
+
+    inferred = infer_schema(args.data)
+    return Answer(inferred.to_dict(), inferred.to_json())
+
+
+def demo(args: argparse.Namespace) -> Answer:
+    """Fit, sample and evaluate scikit-learn's breast cancer table."""
+    from synthgan.estimators.tabular import TabularGAN
+    from synthgan.evaluate import evaluate as compare
+    from synthgan.io import write_table
+
+    out: Path = args.out
+    out.mkdir(parents=True, exist_ok=True)
+    train, holdout = _demo_tables(args.seed)
+    _say(args, f"fitting {len(train)} rows of {train.shape[1]} columns")
+    gan = TabularGAN(
+        random_state=args.seed,
+        device=args.device,
+        max_time=args.max_time,
+        verbose=0 if args.quiet else 1,
+    )
+    gan.fit(train, target="diagnosis").save(out / "model.synthgan")
+    synthetic = gan.sample(len(train), random_state=args.seed)
+    write_table(synthetic, out / "synthetic.parquet")
+    _say(args, "evaluating against the rows that were held out")
+    report = compare(
+        train,
+        synthetic,
+        holdout=holdout,
+        target="diagnosis",
+        history=gan.history_,
+        random_state=args.seed,
+        progress=not args.quiet,
+    )
+    report.to_html(out / "report.html")
+    report.to_json(out / "report.json")
+    files = {
+        name.partition(".")[0] if name != "report.json" else "report_json": str(out / name)
+        for name in ("model.synthgan", "synthetic.parquet", "report.html", "report.json")
+    }
+    text = f"{report}\n\nfull report: {out / 'report.html'}"
+    return Answer({"files": files, "report": report.to_dict()}, text)
+
+
+def _demo_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return two random halves of the breast cancer table, with a readable target column."""
+    from sklearn.datasets import load_breast_cancer
+
+    from synthgan._runtime import numpy_generator
+
+    bunch = load_breast_cancer(as_frame=True)
+    table = bunch.data.assign(diagnosis=bunch.target_names[bunch.target.to_numpy()])
+    order = numpy_generator(seed, "demo split").permutation(len(table))
+    half = len(table) // 2
+    train, holdout = table.iloc[order[:half]], table.iloc[order[half:]]
+    return train.reset_index(drop=True), holdout.reset_index(drop=True)
+
+
+def _write_csv(rows: Any) -> None:
+    import pyarrow.csv
+
+    from synthgan.io import read_table
+
+    pyarrow.csv.write_csv(read_table(rows), sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def _require_folder(path: Path) -> None:
+    """Refuse a path that cannot be written before the work is done, not after it."""
+    if not path.parent.is_dir():
+        raise DataError(f"Cannot write {path}: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise DataError(f"Cannot write {path}: it is a folder.")
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _say(args: argparse.Namespace, message: str) -> None:
+    if not args.quiet:
+        print(message, file=sys.stderr)
