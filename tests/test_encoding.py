@@ -188,3 +188,28 @@ def test_identifiers_are_unique_and_follow_the_pattern() -> None:
     assert out["key"].is_unique
     assert out["key"].str.fullmatch(r"AB-\d{5}-x").all()
     assert out["n"].is_unique
+
+
+def test_suppressed_shares_bound_what_fresh_rows_hold() -> None:
+    rng = np.random.default_rng(0)
+    share = np.r_[0.5, 0.45, np.full(50, 0.001)]
+
+    def table(n: int) -> pa.Table:
+        town = rng.choice([f"t{k}" for k in range(52)], n, p=share)
+        return pa.table(
+            {"town": town, "wage": np.exp(rng.normal(size=n)), "ok": rng.random(n) < 0.5}
+        )
+
+    train, fresh = table(2000), table(2000)
+    encoder = TableEncoder.fit(train, infer_schema(train))
+    found = encoder.suppressed(train)
+    assert set(found) == {"town", "wage"}
+    levels = encoder.coder("town").levels.to_pylist()
+    unseen = np.mean([town not in levels for town in fresh["town"].to_pylist()])
+    coder = encoder.coder("wage")
+    ends = coder.scale.to_cells(np.array(coder.extremes), np.zeros(2, bool)).to_pylist()
+    low, high = ends
+    wage = fresh["wage"].to_numpy()
+    beyond = np.mean((wage < low) | (wage > high))
+    assert 0 < unseen < found["town"] < 0.1
+    assert 0 < beyond < found["wage"] < 0.04

@@ -131,6 +131,29 @@ class TableEncoder:
         """Return the coder of a column."""
         return self.coders[self._position[name]]
 
+    def suppressed(self, table: pa.Table) -> dict[str, float]:
+        """Return how many fresh rows, per column, samples could not show as they are.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            The training rows.
+
+        Returns
+        -------
+        dict of str to float
+            Upper bound of the share of rows with a pooled rare level, or beyond the numbers that
+            extremes are clipped to: three standard errors above that of the training rows, which
+            varies as much as the share of fresh rows does. Columns that lose nothing are left
+            out.
+        """
+        shares = {}
+        for column, coder in zip(self.schema, self.coders, strict=True):
+            count = 0 if isinstance(coder, IdentifierCoder) else coder.hidden(table[column.name])
+            if count:
+                shares[column.name] = min((count + 3 * (2 * count) ** 0.5) / table.num_rows, 1.0)
+        return shares
+
     def encode(self, table: pa.Table) -> TokenTable:
         """Return `table` as tokens.
 

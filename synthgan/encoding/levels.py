@@ -75,6 +75,10 @@ class LevelCoder:
         hidden = self.has_rare and self.column.rare == "suppress"
         return [len(self.levels)] if hidden and len(self.levels) else []
 
+    def hidden(self, values: pa.ChunkedArray) -> int:
+        """Return how many cells hold a level that is pooled as rare."""
+        return int((self.encode(values) == len(self.levels)).sum()) if self.has_rare else 0
+
     def encode(self, values: pa.ChunkedArray) -> Array:
         """Return the token of each cell, shape (rows,), dtype int64.
 

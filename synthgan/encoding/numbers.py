@@ -102,6 +102,14 @@ class NumberCoder:
         codes[~missing] = self.encode_numbers(self.scale.to_numbers(values.drop_null()))
         return codes
 
+    def hidden(self, values: pa.ChunkedArray) -> int:
+        """Return how many cells hold a number beyond those that can be drawn."""
+        if not len(self.knots):
+            return 0
+        numbers = self.scale.to_numbers(values.drop_null())
+        low, high = self.extremes
+        return int(((numbers < low) | (numbers > high)).sum())
+
     def encode_numbers(self, numbers: Array) -> Array:
         """Return the token of each number (offsets as in `knots`)."""
         spike = self.is_spike

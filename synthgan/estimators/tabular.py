@@ -95,6 +95,9 @@ class TabularGAN(BaseSynthesizer):
         it did not bring pairs of columns closer to the data.
     history_ : list of dict
         Figures of every epoch.
+    suppressed_ : dict of str to float
+        How many fresh rows per column have a level or an extreme that the model does not show,
+        at most.
     n_rows_ : int
         Rows that the model was fitted on.
     n_features_in_ : int
@@ -189,6 +192,7 @@ class TabularGAN(BaseSynthesizer):
         self.schema_, self.encoder_ = schema, encoder
         self.generator_, self.joint_ = generator, joint
         self.history_, self.n_rows_ = history, len(codes)
+        self.suppressed_ = encoder.suppressed(table)
         self.target_ = target if y is None else schema.names[-1]
         self.seconds_ = round(time.monotonic() - started, 3)
         self._container, self._has_y = container, y is not None
@@ -407,8 +411,8 @@ class TabularGAN(BaseSynthesizer):
             New rows. Columns may be missing, extra or of another type: that is an answer, not an
             error.
         n_rows : int, default 10_000
-            Rows sampled from the model to compare with; it holds no training rows. A model pools
-            rare levels and clips extremes, so these count as new where they are frequent.
+            Rows sampled from the model to compare with; it holds no training rows. As many rare
+            levels and extremes are allowed in `new` as the model pooled and clipped.
         random_state : int, Generator or None, default 0
 
         Returns
@@ -420,7 +424,13 @@ class TabularGAN(BaseSynthesizer):
         check_number("check", "n_rows", n_rows, int, 100, 10**7)
         seed = seed_from(random_state)
         reference = pa.concat_tables(list(self._blocks(n_rows, None, None, seed)))
-        return drift.check(reference, new, schema=self.schema_, random_state=seed)
+        return drift.check(
+            reference,
+            new,
+            schema=self.schema_,
+            suppressed=self.suppressed_,
+            random_state=seed,
+        )
 
     # given cells --------------------------------------------------------------------------------
 
@@ -545,6 +555,7 @@ class TabularGAN(BaseSynthesizer):
             "network": {"width": self.generator_.width, "depth": len(self.generator_.blocks)},
             "history": self.history_,
             "n_rows": self.n_rows_,
+            "suppressed": self.suppressed_,
             "target": self.target_,
             "seconds": self.seconds_,
             "has_y": self._has_y,
@@ -573,6 +584,7 @@ class TabularGAN(BaseSynthesizer):
         loaded._container = Container.from_dict(model["container"])
         loaded._has_y = bool(model["has_y"])
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
+        loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
         loaded.target_, loaded.seconds_ = model["target"], float(model["seconds"])
         loaded._remember_features()
         width, depth = _network_size(model["network"])

@@ -31,7 +31,6 @@ MIN_NAMED_ROWS = 10
 MAX_ROWS = 20_000
 MAX_NAMED = 5
 N_REGIONS = 20
-_STANDARD_ERRORS = 4.0
 
 Ints = npt.NDArray[np.int64]
 
@@ -83,7 +82,7 @@ def diagnose(
     table : Table
         The synthetic table.
     scores : dict of str to Score
-        What was measured; ``exact_match_rate`` is read.
+        What was measured; ``exact_match_rate`` and ``repeat_rate`` are read.
     history : list of dict, optional
         ``history_`` of the estimator.
 
@@ -97,7 +96,7 @@ def diagnose(
         *_missing_levels(setting.train, table),
         *_missing_pairs(setting.train, table),
         *_dropped_regions(setting, table),
-        *_repeated_rows(setting, table),
+        *_repeated_rows(scores),
         *_copied_rows(scores),
         *(read_history(history) if history else []),
     ]
@@ -207,17 +206,15 @@ def _dropped_regions(setting: Setting, table: Table) -> list[Finding]:
     return [Finding("dropped region", "warning", message, advice)]
 
 
-def _repeated_rows(setting: Setting, table: Table) -> list[Finding]:
-    n_rows = min(len(setting.train), len(table))
-    shares = []
-    for k, source in enumerate((setting.train, table)):
-        keys = source.sample(n_rows, numpy_generator(setting.seed, "repeats", k)).row_keys()
-        shares.append(1 - len(set(keys)) / n_rows)
-    error = float(np.sqrt(max(shares[0] * (1 - shares[0]), 1 / n_rows) / n_rows))
-    if shares[1] <= shares[0] + _STANDARD_ERRORS * error + 0.005:
+def _repeated_rows(scores: Mapping[str, Score]) -> list[Finding]:
+    score = scores.get("repeat_rate")
+    if score is None or score.value is None or score.best is None or score.interval is None:
+        return []
+    if score.interval[0] <= score.best + 0.002 or score.value <= 1.2 * score.best:
         return []
     message = (
-        f"{shares[1]:.1%} of the synthetic rows repeat another one; in train it is {shares[0]:.1%}."
+        f"{score.value:.1%} of the synthetic rows repeat another one; in train it is "
+        f"{score.best:.1%}."
     )
     advice = "The generator has collapsed onto few rows: fit anew with another random_state."
     return [Finding("repeated rows", "warning", message, advice)]

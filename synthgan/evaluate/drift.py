@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import pandas as pd
 from synthgan._runtime import seed_from
 from synthgan.evaluate.fidelity.detection import c2st
 from synthgan.evaluate.score import Score
-from synthgan.evaluate.tables import Column, Tables, _read, read_tables
+from synthgan.evaluate.tables import Column, Tables, read_named, read_tables
 from synthgan.exceptions import DataError, ParameterError, SchemaError
 from synthgan.schema import Column as Declared
 from synthgan.schema import Schema, infer_schema
@@ -83,6 +84,7 @@ def check(
     new: Any,
     *,
     schema: Schema | None = None,
+    suppressed: Mapping[str, float] | None = None,
     random_state: Any = 0,
     level: float = 0.05,
 ) -> Drift:
@@ -91,11 +93,13 @@ def check(
     Parameters
     ----------
     reference, new : DataFrame, Arrow table, polars frame or path
-        The reference are the training rows, or a sample of the model. A sample lacks the rare
-        levels and extremes that models suppress: where these are frequent they pass for new ones.
+        The reference are the training rows, or a sample of the model.
     schema : Schema, optional
         The model's, with its declared levels and bounds. By default inferred from `reference`.
         Identifiers are not compared.
+    suppressed : dict of str to float, optional
+        Share of the training rows, per column, whose rare level or extreme the reference does not
+        show because a model pools and clips them. New rows are allowed as many.
     random_state : int, Generator or None, default 0
         The same int gives the same result.
     level : float, default 0.05
@@ -126,12 +130,12 @@ def check(
         raise ParameterError("level must be a number between 0 and 1, both excluded.")
     if schema is not None and not isinstance(schema, Schema):
         raise ParameterError(f"schema must be a Schema or None, got {type(schema).__name__}.")
-    old, fresh = _read("reference", reference), _read("new", new)
+    old, fresh = read_named("reference", reference), read_named("new", new)
     schema = schema or _inferred(old)
     if lacking := [name for name in schema.names if name not in old]:
         raise DataError(f"The reference lacks column {lacking[0]!r} of the schema.")
     tables, differences = _read_alike(old, fresh, schema)
-    rows = _judge(tables, schema, level) if tables else []
+    rows = _judge(tables, schema, suppressed or {}, level) if tables else []
     reasons = [f"C{text[1:]}: restore it, or refit." for text in differences]
     reasons += [reason for row in rows for reason in _reasons(row)]
     together = Score.not_computable("c2st_auc", "no column can be compared", "near", 0.5)
@@ -185,20 +189,29 @@ def _family(column: Frame) -> str:
         return "mixed types, infinite numbers or impossible dates"
 
 
-def _judge(tables: Tables, schema: Schema, level: float) -> list[Row]:
+def _judge(
+    tables: Tables, schema: Schema, suppressed: Mapping[str, float], level: float
+) -> list[Row]:
     """Return the rows of :attr:`Drift.columns`, with the share outside that calls for a refit."""
     from scipy.stats import false_discovery_control
 
     sides = zip(tables.train.columns, tables.train.values, tables.synthetic.values, strict=True)
-    rows = [_row(column, a, b, schema[column.name], level / len(schema)) for column, a, b in sides]
+    rows = [
+        _row(
+            column, a, b, schema[column.name], suppressed.get(column.name, 0.0), level / len(schema)
+        )
+        for column, a, b in sides
+    ]
     adjusted = false_discovery_control([row["p_value"] for row in rows])
     for row, p_value in zip(rows, adjusted, strict=True):
         row["p_adjusted"] = float(p_value)
-        row["drifted"] = bool(p_value < level and row["effect"] >= MIN_EFFECT)
+        row["drifted"] = bool(p_value < level and row["effect"] >= row["least_effect"])
     return sorted(rows, key=lambda row: (not row["drifted"], -row["effect"]))
 
 
-def _row(column: Column, old: Values, new: Values, declared: Declared, level: float) -> Row:
+def _row(
+    column: Column, old: Values, new: Values, declared: Declared, suppressed: float, level: float
+) -> Row:
     numerical = column.kind == "numerical"
     gone_a, gone_b = (np.isnan(x) if numerical else x < 0 for x in (old, new))
     a, b = old[~gone_a], new[~gone_b]
@@ -206,9 +219,12 @@ def _row(column: Column, old: Values, new: Values, declared: Declared, level: fl
     if len(a) and len(b):
         tests += (_kolmogorov_smirnov if numerical else _chi_square)(a, b)
     # A test that cannot call drift must not hide one that can.
-    test, effect, p_value = min(tests, key=lambda found: (found[1] < MIN_EFFECT, found[2]))
-    outside, p_outside = (_out_of_range if numerical else _unseen)(a, b, column, declared)
+    least = MIN_EFFECT + suppressed
+    test, effect, p_value = min(tests, key=lambda found: (found[1] < least, found[2]))
+    hidden = suppressed * len(a)
+    outside, p_outside = (_out_of_range if numerical else _unseen)(a, b, column, declared, hidden)
     share = outside / len(new)
+    beyond = share > MAX_OUTSIDE + suppressed and p_outside < level
     return {
         "column": column.name,
         "test": test,
@@ -218,7 +234,8 @@ def _row(column: Column, old: Values, new: Values, declared: Declared, level: fl
         "missing_new": float(gone_b.mean()),
         "unseen_share": np.nan if numerical else share,
         "out_of_range_share": share if numerical else np.nan,
-        "outside": share if share > MAX_OUTSIDE and p_outside < level else 0.0,
+        "outside": share if beyond else 0.0,
+        "least_effect": least,
     }
 
 
@@ -250,21 +267,27 @@ def _chi_square(a: Values, b: Values) -> Tests:
     return [("chi-square", float(np.abs(shares[0] - shares[1]).sum() / 2), p_value)]
 
 
-def _unseen(a: Values, b: Values, column: Column, declared: Declared) -> tuple[int, float]:
+def _unseen(
+    a: Values, b: Values, column: Column, declared: Declared, hidden: float
+) -> tuple[int, float]:
     """Count unknown levels, to be expected as often as those seen once in `a` (Good, Turing)."""
     counts = np.bincount(a, minlength=len(column.levels))
     once, twice = (int((counts == k).sum()) for k in (1, 2))
     texts = {text for x in declared.levels or () for text in (str(x), str(x).removesuffix(".0"))}
     known = (counts > 0) | np.array([text in texts for text in column.levels], dtype=bool)
     worth = (once + 1) / (once + 1 + 2 * min(once, twice))  # the variance of Good's estimate
-    return _beyond(~known[b], worth * (once + 1), worth * len(a))
+    return _beyond(~known[b], worth * (once + 1) + hidden, worth * len(a) + hidden)
 
 
-def _out_of_range(a: Values, b: Values, column: Column, declared: Declared) -> tuple[int, float]:
+def _out_of_range(
+    a: Values, b: Values, column: Column, declared: Declared, hidden: float
+) -> tuple[int, float]:
     edges = [float(a.min()), float(a.max())] if len(a) else []
     zone = getattr(declared.arrow_type, "tz", None)
     edges += [_position(edge, column.family, zone) for edge in declared.bounds or ()]
-    return _beyond((b < min(edges)) | (b > max(edges)), 2, len(a)) if edges else (0, 1.0)
+    if not edges:
+        return 0, 1.0
+    return _beyond((b < min(edges)) | (b > max(edges)), 2 + hidden, len(a))
 
 
 def _position(edge: Any, family: str | None, zone: str | None) -> float:

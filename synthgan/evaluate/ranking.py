@@ -89,7 +89,7 @@ def true_positive_rate(
 
     Examples
     --------
-    >>> true_positive_rate(np.array([1.0, 5.0]), np.linspace(0, 1, 100))[0]
+    >>> true_positive_rate(np.array([0.9, 5.0]), np.linspace(0, 1, 100))[0]
     0.5
     """
     allowed = int(false_positive_rate * len(negative))

@@ -24,6 +24,7 @@ __all__ = [
     "Tables",
     "infer_task",
     "read_alike",
+    "read_named",
     "read_tables",
     "reference_tables",
 ]
@@ -188,9 +189,9 @@ def read_tables(
     ParameterError
         If `task` is unknown.
     """
-    frames = {"train": _read("train", train), "synthetic": _read("synthetic", synthetic)}
+    frames = {"train": read_named("train", train), "synthetic": read_named("synthetic", synthetic)}
     if holdout is not None:
-        frames["holdout"] = _read("holdout", holdout)
+        frames["holdout"] = read_named("holdout", holdout)
     names = list(frames["train"].columns)
     forced = _named_columns(categorical, names)
     chosen = _choose_task(frames["train"], target, task)
@@ -223,7 +224,7 @@ def read_alike(frames: Mapping[str, Any], *, categorical: Iterable[str] = ()) ->
     dict of str to Table
         Levels have the same codes in all of them.
     """
-    read = {name: _read(name, frame) for name, frame in frames.items()}
+    read = {name: read_named(name, frame) for name, frame in frames.items()}
     return _read_alike(read, _named_columns(categorical, list(read["train"].columns)))
 
 
@@ -291,7 +292,14 @@ def reference_tables(tables: Tables, seed: int) -> dict[str, Table]:
     return references
 
 
-def _read(table: str, data: Any) -> pd.DataFrame:
+def read_named(table: str, data: Any) -> pd.DataFrame:
+    """Return any table as a frame with text names; `table` is what errors call it.
+
+    Raises
+    ------
+    DataError
+        If it has no rows or columns, or repeats a name.
+    """
     frame = read_frame(data)
     names = [str(label) for label in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})

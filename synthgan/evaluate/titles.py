@@ -22,7 +22,7 @@ GLOSSARY = {
     "spike_error": ("Spike error", "largest gap at a frequent number, percentage points"),
     "tail_error": ("Tail error", "gap of six outer quantiles, in standard deviations"),
     "range_coverage": ("Range covered", "share of the train range that is reached"),
-    "level_recall": ("Levels found", "share of train levels that occur"),
+    "level_recall": ("Levels found", "share of train cells whose level occurs"),
     "rare_level_recall": ("Rare levels found", "of those with at most 1 % of the train rows"),
     "nmi_error": ("Mutual information gap", "normalised, mean over pairs"),
     "triple_error": ("Three-way error, %", "total variation of three-way tables"),
@@ -30,6 +30,7 @@ GLOSSARY = {
     "c2st_marginal_auc": ("C2ST, single columns", "the same on shuffled columns"),
     "c2st_dependence": ("C2ST, relations", "what relations between columns add"),
     "density": ("Density", "are synthetic rows where real rows are? 1 is ideal"),
+    "repeat_rate": ("Repeated rows", "share of rows; best is that of train"),
     "coverage": ("Coverage", "share of real rows with a synthetic row nearby"),
     "ranking_agreement": ("Model ranking", "Kendall's tau of six models' order"),
     "global_utility": ("Every column as target", "share of predictability that is kept"),
@@ -58,6 +59,10 @@ GLOSSARY = {
     "rare_value_leakage": (
         "Rare values",
         "rows with a value that 1 to 4 train rows hold, beyond chance",
+    ),
+    "rare_value_alarm": (
+        "Rare values, worst column",
+        "the excess in the column where it is clearest, in standard errors",
     ),
     "exact_match_rate": ("Exact copies of train rows", "share of rows; best is the holdout's own"),
     "near_copy_rate": ("Near copies", "rows closer to train than 99 % of real rows are"),

@@ -28,6 +28,7 @@ LIMITS = {
     "linkability_lift": (0.02, 0.05),
     "singling_out_lift": (0.04, 0.08),
     "rare_value_leakage": (0.03, 0.10),
+    "rare_value_alarm": (5.0, 8.0),
     "dcr_share": (0.53, 0.56),
     "nndr_share": (0.53, 0.56),
     "near_copy_rate": (0.02, 0.04),

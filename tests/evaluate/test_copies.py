@@ -91,6 +91,8 @@ def test_rare_values(people, other_people):
     assert leaked.scores[0].interval[0] > 0.5
     assert honest.scores[0].interval[0] < 0 < honest.scores[0].interval[1]
     assert leaked.details["rare_values"][0]["column"] == "name"
+    assert leaked.scores[1].value > 8
+    assert honest.scores[1].value < 3.5
     common = read_tables(people[["city"]], people[["city"]], other_people[["city"]])
     score = rare_values(Setting(common.train, common.holdout), common.synthetic).scores[0]
     assert "rare" in score.reason
@@ -100,3 +102,23 @@ def test_too_small(people):
     tables = read_tables(people.head(2), people.head(2), people.tail(2))
     found = by_name(measure(Setting(tables.train, tables.holdout), tables.synthetic))
     assert "three rows" in found["dcr_share"].reason
+
+
+def test_one_leaked_column_is_seen_among_others(people, other_people):
+    rng = np.random.default_rng(0)
+    names = [f"n{i}" for i in range(2000)]
+    towns = np.array(["big"] * 5 + ["small"] * 2 + [f"t{i}" for i in range(30)])
+    share = np.r_[np.full(7, 0.98 / 7), np.full(30, 0.02 / 30)]
+
+    def table(frame):
+        n = len(frame)
+        return pd.DataFrame({"name": rng.choice(names, n), "town": rng.choice(towns, n, p=share)})
+
+    train, fresh, control = table(people), table(people), table(other_people)
+    counts = train["town"].value_counts()
+    leaked = fresh.copy()
+    leaked.loc[:59, "town"] = rng.choice(counts.index[counts < 5].to_numpy(), 60)
+    tables = read_tables(train, leaked, control)
+    found = rare_values(Setting(tables.train, tables.holdout), tables.synthetic)
+    assert found.scores[1].value > 5
+    assert found.details["rare_values"][0]["column"] == "town"

@@ -40,5 +40,18 @@ def test_rows_in_empty_space_cost_density():
 
 
 def test_too_few_rows(people):
-    for score in look(people, people.head(3)).values():
-        assert "at least" in score.reason
+    scores = look(people, people.head(3))
+    for name in ("density", "coverage"):
+        assert "at least" in scores[name].reason
+    assert scores["repeat_rate"].value == 0.0
+
+
+def test_repeated_rows_are_counted():
+    real = cloud(400, 0, (0, 0))
+    fake = cloud(400, 1, (0, 0))
+    fake.iloc[:40] = fake.iloc[40:80].to_numpy()
+    score = look(real, fake)["repeat_rate"]
+    assert (score.value, score.best) == (pytest.approx(0.1), 0.0)
+    few = pd.DataFrame({"a": ["x", "y"] * 50})
+    score = look(few, few)["repeat_rate"]
+    assert score.value == score.best == 0.98

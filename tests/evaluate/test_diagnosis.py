@@ -6,16 +6,18 @@ import pytest
 
 from synthgan.evaluate.attacks.copies import exact_match_rate
 from synthgan.evaluate.diagnosis import diagnose, read_history
+from synthgan.evaluate.fidelity import coverage
 from synthgan.evaluate.measure import Setting
 from synthgan.evaluate.tables import read_tables
 
 
 def names(train, synthetic, holdout=None, history=None):
     tables = read_tables(train, synthetic, holdout)
-    score = exact_match_rate(tables.train, tables.holdout, tables.synthetic)
-    found = diagnose(
-        Setting(tables.train, tables.holdout), tables.synthetic, {score.name: score}, history
-    )
+    setting = Setting(tables.train, tables.holdout)
+    scores = [exact_match_rate(tables.train, tables.holdout, tables.synthetic)]
+    scores += coverage.measure(setting, tables.synthetic).scores
+    by_name = {score.name: score for score in scores}
+    found = diagnose(setting, tables.synthetic, by_name, history)
     return {finding.name: finding for finding in found}
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest, row_budget
-from synthgan.evaluate.intervals import difference_of_means, wilson
+from synthgan.evaluate.intervals import Z95, difference_of_means, wilson
 from synthgan.evaluate.measure import Measurement, Setting
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table
@@ -168,27 +168,36 @@ def rare_values(setting: Setting, table: Table) -> Measurement:
         values are pooled, as they should be. Details ``rare_values``: shares per column, worst
         first.
     """
-    name, control = "rare_value_leakage", setting.control
-    if control is None:
-        reason = "needs a holdout of real rows"
-        return Measurement([Score.not_computable(name, reason, "lower", 0.0)])
-    if min(len(control), len(table)) < 2:
-        return Measurement([Score.not_computable(name, "needs two rows", "lower", 0.0)])
+    names, control = ("rare_value_leakage", "rare_value_alarm"), setting.control
+    if control is None or min(len(control), len(table)) < 2:
+        reason = "needs a holdout of real rows" if control is None else "needs two rows"
+        return Measurement([Score.not_computable(n, reason, "lower", 0.0) for n in names])
     found = _rows_with_rare_values(setting.train, table, control)
     if not found:
         reason = f"fewer than {MIN_RARE} train rows hold a value that is rare there"
-        return Measurement([Score.not_computable(name, reason, "lower", 0.0)])
+        return Measurement([Score.not_computable(n, reason, "lower", 0.0) for n in names])
     rows = [
         {"column": column, "synthetic": float(a.mean()), "control": float(b.mean())}
         for column, (a, b) in found.items()
     ]
-    gaps = np.array([float(a.mean() - b.mean()) for a, b in found.values()])
+    excess = np.array([_excess(a, b) for a, b in found.values()])
     # One row has several columns: mean the columns first, so that rows stay independent.
     sides = [np.mean([pair[k] for pair in found.values()], axis=0) for k in (0, 1)]
     value, interval = difference_of_means(sides[0], sides[1])
-    order = np.argsort(-gaps, kind="stable")
-    score = Score(name, value, "lower", 0.0, interval)
-    return Measurement([score], {"rare_values": [rows[k] for k in order]})
+    worst = float(excess.max())
+    scores = [
+        Score(names[0], value, "lower", 0.0, interval),
+        Score(names[1], worst, "lower", 0.0, (worst - Z95, worst + Z95)),
+    ]
+    order = np.argsort(-excess, kind="stable")
+    return Measurement(scores, {"rare_values": [rows[k] for k in order]})
+
+
+def _excess(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    """Return how much oftener `a` is true than `b`, in standard errors of equal shares."""
+    pooled = (a.sum() + b.sum() + 1) / (len(a) + len(b) + 2)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / len(a) + 1 / len(b)))
+    return float((a.mean() - b.mean()) / error)
 
 
 def _rows_with_rare_values(

@@ -55,11 +55,12 @@ def measure(setting: Setting, table: Table) -> Measurement:
         ``missing_rate_error`` (percentage points), ``spike_error`` (largest gap in the share of a
         spike, percentage points), ``tail_error`` (mean gap of six outer quantiles, in standard
         deviations), ``range_coverage`` (share of the train range that is reached),
-        ``level_recall`` and ``rare_level_recall`` (share of train levels, and of those that hold
-        at most 1 % of the rows, that occur at all), each a mean over the columns that have such a
-        figure, with a jackknife interval; ``violation_rate``, the share of rows with a level that
-        train lacks, a number outside its range, a fraction where train has whole numbers, or a
-        gap where train has none. Details ``column_figures``: one row per column.
+        ``level_recall`` (share of train cells whose level occurs at all) and
+        ``rare_level_recall`` (share of the levels with at most 1 % of the rows that do), each a
+        mean over the columns that have such a figure, with a jackknife interval;
+        ``violation_rate``, the share of rows with a level that train lacks, a number outside its
+        range, a fraction where train has whole numbers, or a gap where train has none. Details
+        ``column_figures``: one row per column.
     """
     train, found = setting.train, table
     violations = _violations(train, found)
@@ -171,7 +172,7 @@ def _of_levels(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> dict[str, 
     n_levels = int(max(a.max(), b.max())) + 1
     counts, found = (np.bincount(x[x >= 0], minlength=n_levels) for x in (a, b))
     rare = (counts >= 2) & (counts <= RARE_SHARE * len(a))
-    row = {"level_recall": float((found[counts > 0] > 0).mean())}
+    row = {"level_recall": float(counts[found > 0].sum() / counts.sum())}
     if rare.any():
         row["rare_level_recall"] = float((found[rare] > 0).mean())
     return row

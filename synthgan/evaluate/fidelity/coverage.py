@@ -1,4 +1,4 @@
-"""Are synthetic rows where real rows are, and does every region of real rows have some?
+"""Are synthetic rows where real rows are, does every region have some, and are they different?
 
 References
 ----------
@@ -36,8 +36,11 @@ def measure(setting: Setting, table: Table) -> Measurement:
     Measurement
         ``density``: mean number of real balls that hold a synthetic row, over K; 1 for real rows,
         below for rows in empty space, above for rows that crowd the middle. ``coverage``: share
-        of real balls that hold a synthetic row; 0.97 for as many real rows.
+        of real balls that hold a synthetic row; 0.97 for as many real rows. ``repeat_rate``:
+        share of rows that repeat an earlier row of the same table, on as many rows of both
+        tables; `best` is that of train.
     """
+    repeats = _repeats(setting, table)
     most = row_budget(len(setting.train.columns), MAX_ROWS)
     n_rows = min(len(setting.train), len(table), most)
     if n_rows < MIN_ROWS:
@@ -46,6 +49,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
             [
                 Score.not_computable("density", reason, "near", 1.0),
                 Score.not_computable("coverage", reason, "higher", 1.0),
+                repeats,
             ]
         )
     real, fake = (
@@ -68,5 +72,15 @@ def measure(setting: Setting, table: Table) -> Measurement:
         [
             Score("density", density, "near", 1.0, clipped(mean_interval(counts), density, 0.0)),
             Score("coverage", covered, "higher", 1.0, wilson(covered, n_rows)),
+            repeats,
         ]
     )
+
+
+def _repeats(setting: Setting, table: Table) -> Score:
+    n_rows = min(len(setting.train), len(table))
+    shares = []
+    for k, source in enumerate((setting.train, table)):
+        keys = source.sample(n_rows, numpy_generator(setting.seed, "repeats", k)).row_keys()
+        shares.append(1 - len(set(keys)) / n_rows)
+    return Score("repeat_rate", shares[1], "near", shares[0], wilson(shares[1], n_rows))

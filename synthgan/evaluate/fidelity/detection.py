@@ -62,7 +62,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
         of both tables was shuffled by itself, which leaves only single columns to tell by;
         ``c2st_dependence``, the first minus the second: what relations between columns add.
         Details ``telling_columns`` (how much AUC the judge loses when a column is shuffled among
-        the scored rows) and ``roc_c2st``.
+        the scored rows; empty if it may be guessing) and ``roc_c2st``.
     """
     booster, seed = setting.booster, setting.seed
     judged = _judge(setting.train, table, booster, seed)
@@ -79,7 +79,9 @@ def measure(setting: Setting, table: Table) -> Measurement:
         scores.append(apart.score("c2st_marginal_auc"))
         scores.append(_difference("c2st_dependence", *scores))
     real, fake = np.split(judged.found, [judged.n_real])
-    details = {"telling_columns": _telling_columns(judged, seed), "roc_c2st": roc_curve(fake, real)}
+    certain = scores[0].interval is not None and scores[0].interval[0] > 0.5
+    telling = _telling_columns(judged, seed) if certain else []
+    details = {"telling_columns": telling, "roc_c2st": roc_curve(fake, real)}
     return Measurement(scores, details)
 
 
