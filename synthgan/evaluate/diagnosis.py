@@ -96,8 +96,7 @@ def diagnose(
         *_missing_levels(setting.train, table),
         *_missing_pairs(setting.train, table),
         *_dropped_regions(setting, table),
-        *_repeated_rows(scores),
-        *_copied_rows(scores),
+        *_too_many(scores),
         *(read_history(history) if history else []),
     ]
     return sorted(found, key=lambda finding: finding.severity != "warning")
@@ -206,32 +205,38 @@ def _dropped_regions(setting: Setting, table: Table) -> list[Finding]:
     return [Finding("dropped region", "warning", message, advice)]
 
 
-def _repeated_rows(scores: Mapping[str, Score]) -> list[Finding]:
-    score = scores.get("repeat_rate")
-    if score is None or score.value is None or score.best is None or score.interval is None:
-        return []
-    if score.interval[0] <= score.best + 0.002 or score.value <= 1.2 * score.best:
-        return []
-    message = (
-        f"{score.value:.1%} of the synthetic rows repeat another one; in train it is "
-        f"{score.best:.1%}."
-    )
-    advice = "The generator has collapsed onto few rows: fit anew with another random_state."
-    return [Finding("repeated rows", "warning", message, advice)]
+#: Score, finding, what the rows do, whom they are compared with, advice.
+_TOO_MANY = [
+    (
+        "repeat_rate",
+        "repeated rows",
+        "repeat another one",
+        "in train",
+        "The generator has collapsed onto few rows: fit anew with another random_state.",
+    ),
+    (
+        "exact_match_rate",
+        "copied rows",
+        "equal a train row",
+        "among fresh real rows",
+        "Fit for fewer steps, raise weight_decay, or fit on more rows.",
+    ),
+]
 
 
-def _copied_rows(scores: Mapping[str, Score]) -> list[Finding]:
-    score = scores.get("exact_match_rate")
-    if score is None or score.value is None or score.best is None or score.interval is None:
-        return []
-    if score.interval[0] <= score.best + 0.001 or score.value <= 1.5 * score.best:
-        return []
-    message = (
-        f"{score.value:.2%} of the synthetic rows equal a train row; among fresh real rows it is "
-        f"{score.best:.2%}."
-    )
-    advice = "Fit for fewer steps, raise weight_decay, or fit on more rows."
-    return [Finding("copied rows", "warning", message, advice)]
+def _too_many(scores: Mapping[str, Score]) -> list[Finding]:
+    """Look for shares of rows that lie above those of real rows by more than chance."""
+    found = []
+    for name, title, what, where, advice in _TOO_MANY:
+        score = scores.get(name)
+        if score is None or score.value is None or score.best is None or score.interval is None:
+            continue
+        if score.interval[0] > score.best + 0.001 and score.value > 1.2 * score.best:
+            message = (
+                f"{score.value:.2%} of the synthetic rows {what}; {where} it is {score.best:.2%}."
+            )
+            found.append(Finding(title, "warning", message, advice))
+    return found
 
 
 # --- the fit -------------------------------------------------------------------------------------

@@ -44,6 +44,16 @@ class Setting:
     booster: Booster = "hist_gradient_boosting"
     seed: int = 0
 
+    def obstacle(self, n_rows: int, n_columns: int = 1) -> str | None:
+        """Return why an attack that needs so many rows and columns cannot be tried, if so."""
+        if self.control is None:
+            return "needs a holdout of real rows"
+        if min(len(self.control), len(self.train)) < n_rows:
+            return f"needs at least {n_rows} rows of train and of control"
+        if len(self.train.columns) < n_columns:
+            return f"needs {n_columns} columns"
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

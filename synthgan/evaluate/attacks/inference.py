@@ -50,13 +50,9 @@ def measure(setting: Setting, table: Table) -> Measurement:
         rows, mean over the secrets, interval normal over targets. Details ``inference``: both
         shares for each secret, worst first.
     """
-    control = setting.control
-    if control is None or min(len(control), len(setting.train)) < MIN_TARGETS:
-        reason = "needs a holdout of real rows"
-        reason = reason if control is None else f"needs at least {MIN_TARGETS} rows in each table"
-        return Measurement([Score.not_computable(NAME, reason, "near", 0.0)])
-    if len(setting.train.columns) < 2:
-        return Measurement([Score.not_computable(NAME, "needs two columns", "near", 0.0)])
+    reason, control = setting.obstacle(MIN_TARGETS, 2), setting.control
+    if reason is not None or control is None:
+        return Measurement([Score.not_computable(NAME, str(reason), "near", 0.0)])
     generator = numpy_generator(setting.seed, "inference targets")
     n_columns = len(setting.train.columns)
     n_targets = min(MAX_TARGETS, len(setting.train), len(control))

@@ -41,14 +41,10 @@ def measure(setting: Setting, table: Table) -> Measurement:
         ``linkability_lift``: share of members that are linked minus share of control rows that
         are, mean over two random splits of the columns; interval normal over targets.
     """
-    control = setting.control
-    if control is None or min(len(control), len(setting.train)) < MIN_TARGETS:
-        reason = "needs a holdout of real rows"
-        reason = reason if control is None else f"needs at least {MIN_TARGETS} rows in each table"
-        return Measurement([Score.not_computable(NAME, reason, "near", 0.0)])
+    reason, control = setting.obstacle(MIN_TARGETS, 4), setting.control
+    if reason is not None or control is None:
+        return Measurement([Score.not_computable(NAME, str(reason), "near", 0.0)])
     n_columns = len(setting.train.columns)
-    if n_columns < 4:
-        return Measurement([Score.not_computable(NAME, "needs four columns", "near", 0.0)])
     generator = numpy_generator(setting.seed, "linkability")
     n_targets = min(MAX_TARGETS, len(setting.train), len(control))
     most = int(MAX_COMPARISONS / (2 * N_SPLITS * n_targets * n_columns))

@@ -32,7 +32,8 @@ MAX_TARGETS = 2_000
 MAX_ROWS = 10_000
 MAX_COMPARISONS = 2e9
 N_ISOLATED = 50
-MIN_TARGETS = 20
+#: Half of the control rows are targets.
+MIN_ROWS = 40
 #: Neighbours that the density is taken from.
 NEIGHBOURS = (1, 3)
 _LEAST_DISTANCE = 1e-3
@@ -63,11 +64,11 @@ def measure(setting: Setting, table: Table) -> Measurement:
         ``membership_tpr_isolated`` (members above every control row) over the isolated ones.
         Intervals: DeLong and Clopper-Pearson. Details ``roc_membership``.
     """
-    reason = _obstacle(setting)
-    if reason is not None or setting.control is None:
+    reason, control = setting.obstacle(MIN_ROWS), setting.control
+    if reason is not None or control is None:
         return Measurement([Score.not_computable(n, str(reason), d, b) for n, d, b in NAMES])
     generator = numpy_generator(setting.seed, "membership targets")
-    shuffled = setting.control.take(generator.permutation(len(setting.control)))
+    shuffled = control.take(generator.permutation(len(control)))
     n_targets = min(MAX_TARGETS, len(setting.train), len(shuffled) // 2)
     outsiders = shuffled.take(np.arange(n_targets))
     reference = shuffled.take(np.arange(n_targets, len(shuffled)))
@@ -94,14 +95,6 @@ def measure(setting: Setting, table: Table) -> Measurement:
         for (name, direction, best), value, end in zip(NAMES, values, ends, strict=True)
     ]
     return Measurement(scores, {"roc_membership": roc_curve(a[0], b[0])})
-
-
-def _obstacle(setting: Setting) -> str | None:
-    if setting.control is None:
-        return "needs a holdout of real rows"
-    if len(setting.control) < 2 * MIN_TARGETS or len(setting.train) < MIN_TARGETS:
-        return f"needs at least {2 * MIN_TARGETS} control rows and {MIN_TARGETS} train rows"
-    return None
 
 
 def _evidence(

@@ -49,13 +49,11 @@ def measure(setting: Setting, table: Table) -> Measurement:
         ``singling_out_lift``: share of descriptions that fit exactly one train row minus the share
         that fit exactly one control row; interval normal over descriptions.
     """
-    control = setting.control
-    if control is None or min(map(len, (control, setting.train, table))) < MIN_ROWS:
-        reason = "needs a holdout of real rows"
-        reason = reason if control is None else f"needs at least {MIN_ROWS} rows in each table"
-        return Measurement([Score.not_computable(NAME, reason, "near", 0.0)])
-    if len(setting.train.columns) < 2:
-        return Measurement([Score.not_computable(NAME, "needs two columns", "near", 0.0)])
+    reason, control = setting.obstacle(MIN_ROWS, 2), setting.control
+    if reason is not None or control is None:
+        return Measurement([Score.not_computable(NAME, str(reason), "near", 0.0)])
+    if len(table) < MIN_ROWS:
+        return Measurement([Score.not_computable(NAME, f"needs {MIN_ROWS} rows", "near", 0.0)])
     generator = numpy_generator(setting.seed, "singling out")
     n_rows = min(MAX_ROWS, len(setting.train), len(control))
     real = [part.sample(n_rows, generator).matrix() for part in (setting.train, control)]
