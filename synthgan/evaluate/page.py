@@ -45,6 +45,8 @@ _INTRODUCTIONS = {
         "can find a leak; they cannot prove that there is none.",
     ),
 }
+#: The reference that a summary shows beside a score, the first that there is.
+_FLOORS = ("holdout", "bootstrap", "copy_of_train")
 Data = Mapping[str, Any]
 
 
@@ -123,7 +125,7 @@ def _cards(data: Data) -> str:
     cards = []
     for score in shown:
         title, meaning = describe(score["name"])
-        row = next((r for r in REFERENCES[1:] if score["references"].get(r) is not None), None)
+        row = next((r for r in _FLOORS if score["references"].get(r) is not None), None)
         facts = [f"95 %: {_interval(score)}"] if score["interval"] else []
         if row is not None:
             floor = format_number(score["references"][row])

@@ -74,7 +74,7 @@ def verdict(score: Score) -> str:
     if score.name == "exact_match_rate":
         return _of_matches(score)
     if score.name == "violation_rate":
-        return "good" if score.value <= 0.001 else "fair" if score.value <= 0.02 else "poor"
+        return _of_violations(score)
     return _of_fidelity(score)
 
 
@@ -103,6 +103,12 @@ def _of_matches(score: Score) -> str:
     best, value = score.best or 0.0, score.value or 0.0
     low = value if score.interval is None else score.interval[0]
     return "good" if low <= best + 0.001 else "fair" if value <= 2 * best + 0.005 else "poor"
+
+
+def _of_violations(score: Score) -> str:
+    floor, value = score.references.get("holdout") or 0.0, score.value or 0.0
+    low = value if score.interval is None else score.interval[0]
+    return "good" if low <= floor + 0.001 else "fair" if value <= floor + 0.02 else "poor"
 
 
 def _of_fidelity(score: Score) -> str:

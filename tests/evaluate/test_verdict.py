@@ -55,6 +55,8 @@ def test_copies_and_violations():
     assert (verdict(honest), verdict(copied)) == ("good", "poor")
     rates = [verdict(Score("violation_rate", v, "lower", 0.0)) for v in (0.0, 0.01, 0.5)]
     assert rates == ["good", "fair", "poor"]
+    wide = Score("violation_rate", 0.1, "lower", 0.0, references={"holdout": 0.099})
+    assert verdict(wide) == "good"  # real rows leave the train range as often
 
 
 def test_unknown_and_overall():
