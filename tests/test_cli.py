@@ -365,12 +365,15 @@ def test_gate(folder: Path, capsys: pytest.CaptureFixture[str], rules: str) -> N
     junit.unlink(missing_ok=True)
     argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv")]
     argv += ["--level", "quick", "--gate", str(gate), "--junit", str(junit), "--quiet"]
+    argv += ["--json", str(folder / "gate.json")]
     assert main(argv) == GATES[rules]
     out, err = capsys.readouterr()
     if GATES[rules] == 1:
         assert "gate.yaml" in err
         return
     assert ("Gate FAILED" in out) == (GATES[rules] == 3)
+    data = json.loads((folder / "gate.json").read_text("utf-8"))
+    assert data["gate"]["passed"] == (GATES[rules] == 0)
     assert ("<failure" in junit.read_text("utf-8")) == (GATES[rules] == 3)
 
 

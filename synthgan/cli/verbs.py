@@ -76,6 +76,8 @@ def sample(args: argparse.Namespace) -> Answer:
 def evaluate(args: argparse.Namespace) -> Answer:
     """Compare a synthetic table with the one it imitates."""
     from synthgan.evaluate.gate import Gate
+    from synthgan.evaluate.report import Report
+    from synthgan.io import write_atomically
 
     for path in (args.html, args.json_path, args.junit, args.card):
         if path not in (None, "-"):
@@ -87,6 +89,8 @@ def evaluate(args: argparse.Namespace) -> Answer:
     result = None if gate is None else gate.check(report)
     if args.public:
         report = report.public()
+    if result is not None:
+        report = Report({**report.to_dict(), "gate": result.to_dict()})
     if args.html is not None:
         report.to_html(args.html)
         _say(args, f"wrote {args.html}")
@@ -98,10 +102,10 @@ def evaluate(args: argparse.Namespace) -> Answer:
     if result is None:
         return Answer(report.to_dict(), str(report))
     if args.junit is not None:
-        args.junit.write_text(result.to_junit_xml(), encoding="utf-8")
+        text = result.to_junit_xml()
+        write_atomically(args.junit, lambda name: Path(name).write_text(text, encoding="utf-8"))
         _say(args, f"wrote {args.junit}")
-    data = {**report.to_dict(), "gate": result.to_dict()}
-    return Answer(data, f"{report}\n\n{result}", 0 if result.passed else REFUSED)
+    return Answer(report.to_dict(), f"{report}\n\n{result}", 0 if result.passed else REFUSED)
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

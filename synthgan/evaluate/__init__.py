@@ -27,6 +27,7 @@ from synthgan.evaluate.measure import Measure, Measurement, Setting
 from synthgan.evaluate.report import Report, build_report
 from synthgan.evaluate.score import Score, attach_references
 from synthgan.evaluate.tables import Table, Tables, read_alike, read_tables, reference_tables
+from synthgan.evaluate.verdict import has_power
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_frame
 
@@ -254,9 +255,18 @@ def _run(
     for measure in plan:
         by_row = results[measure.name]
         found = attach_references({row: part.scores for row, part in by_row.items()})
-        scores += [dataclasses.replace(score, section=measure.section) for score in found]
+        scores += [_finished(score, measure.section) for score in found]
         details |= by_row["synthetic"].details
     return scores, details
+
+
+def _finished(score: Score, section: str) -> Score:
+    """Return the score with its section, and a warning if it is an attack without power."""
+    note = score.note
+    if section == "privacy" and score.value is not None and has_power(score) is False:
+        blunt = "no power here: this attack does not tell a copy of train from fresh rows"
+        note = "; ".join(filter(None, [note, blunt]))
+    return dataclasses.replace(score, section=section, note=note)
 
 
 def _halves(holdout: Table, seed: int) -> tuple[Table, Table]:

@@ -172,11 +172,13 @@ class Report:
         _write(path, render_page(self._data))
 
     def __str__(self) -> str:
-        used = [r for r in REFERENCES if any(r in s.references for s in self.scores.values())]
+        verdicts = self.verdicts()
+        shown = [s for s in self.scores.values() if self._is_told(s.name, verdicts)]
+        used = [row for row in REFERENCES if any(row in s.references for s in shown)]
         head = ["", "score", "value", "95 % interval", "best", *used]
         rows = [[name.replace("_", " ") for name in head]]
-        verdicts, notes = self.verdicts(), []
-        for s in self.scores.values():
+        notes = []
+        for s in shown:
             interval = "-" if s.interval is None else " .. ".join(map(format_number, s.interval))
             references = [format_number(s.references.get(row)) for row in used]
             mark = verdicts[s.name].replace("unknown", "-")
@@ -185,8 +187,15 @@ class Report:
             text = "; ".join(filter(None, [s.reason, s.note]))
             notes += [f"{s.name}: {text}"] if text else []
         findings = [f"{f['name']}: {f['message']} {f['advice']}".strip() for f in self.findings]
-        blocks = [[self.privacy], _aligned(rows), notes, findings]
+        rest = len(self.scores) - len(shown)
+        more = [f"{rest} more scores in to_frame(), to_json() and to_html()."] if rest else []
+        blocks = [[self.privacy], _aligned(rows), notes, findings, more]
         return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    @staticmethod
+    def _is_told(name: str, verdicts: Mapping[str, str]) -> bool:
+        """Return whether a score is on the short list: a headline, or poor."""
+        return name in HEADLINES or verdicts[name] == "poor"
 
     def __repr__(self) -> str:
         return (

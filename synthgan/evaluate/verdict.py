@@ -41,6 +41,8 @@ HEADLINES = (
     "c2st_auc",
     "coverage",
     "violation_rate",
+    "tstr_boosting_auc",
+    "tstr_boosting_rmse",
     "utility_ratio_boosting",
     "global_utility",
     "membership_auc",
@@ -48,6 +50,7 @@ HEADLINES = (
     "attribute_inference_lift",
     "linkability_lift",
     "singling_out_lift",
+    "rare_value_alarm",
     "exact_match_rate",
 )
 

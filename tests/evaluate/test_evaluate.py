@@ -55,6 +55,10 @@ def test_attacks_know_their_power(people, other_people):
     scores = evaluate(people, other_people.head(450), holdout=other_people.tail(450)).scores
     for name in ("membership_auc", "attribute_inference_lift", "linkability_lift"):
         assert has_power(scores[name]) is True
+    constant = pd.DataFrame({"a": [1.0] * 200, "b": ["x"] * 200})
+    blunt = evaluate(constant, constant, holdout=constant, level="quick").scores["membership_auc"]
+    assert verdict(blunt) == "unknown"
+    assert "no power here" in blunt.note
     copied = evaluate(people, people, holdout=other_people).scores
     assert verdict(copied["membership_auc"]) == "poor"
     assert copied["membership_tpr_at_1pct_fpr"].interval[0] > 0.03
