@@ -76,7 +76,7 @@ def test_text_is_aligned(report):
     assert len({len(line) for line in lines[2:6]}) <= 2
     assert "smoke test, not evidence of privacy" in str(report)
     assert "more scores in to_frame()" in str(report)
-    assert "tstr_mlp_ece" not in str(report)
+    assert "trtr_mlp_ece" not in str(report)
     assert NO_GUARANTEE in repr(report)
 
 
