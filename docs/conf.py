@@ -39,5 +39,6 @@ def _skip(app, what, name, obj, skip, options):
 def setup(app):
     app.connect("autodoc-skip-member", _skip)
 
+
 # numpydoc makes citations of the References sections, which text need not cite.
 suppress_warnings = ["ref.citation"]
