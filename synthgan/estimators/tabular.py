@@ -411,8 +411,9 @@ class TabularGAN(BaseSynthesizer):
             New rows. Columns may be missing, extra or of another type: that is an answer, not an
             error.
         n_rows : int, default 10_000
-            Rows sampled from the model to compare with; it holds no training rows. As many rare
-            levels and extremes are allowed in `new` as the model pooled and clipped.
+            Rows sampled from the model to compare with, since it holds no training rows; no more
+            than it was fitted to. As many rare levels and extremes are allowed in `new` as the
+            model pooled and clipped.
         random_state : int, Generator or None, default 0
 
         Returns
@@ -423,6 +424,8 @@ class TabularGAN(BaseSynthesizer):
         check_is_fitted(self)
         check_number("check", "n_rows", n_rows, int, 100, 10**7)
         seed = seed_from(random_state)
+        # A sample knows the population no better than the training rows did.
+        n_rows = min(n_rows, max(self.n_rows_, 100))
         reference = pa.concat_tables(list(self._blocks(n_rows, None, None, seed)))
         return drift.check(
             reference,

@@ -36,7 +36,7 @@ def levels(**counts):
 def test_the_same_distribution_is_ok():
     # Columns alarm in at most 5 % of tables, ranges in another 5 %: more than 5 of 20 tables has a
     # chance of 1 %. Without adjustment, 40 columns would alarm in 87 % of tables, for an effect
-    # above 0.05 is common in 300 rows.
+    # above MIN_EFFECT is common in 300 rows.
     found = [check(noise(300, 40, 2 * k), noise(300, 40, 2 * k + 1)) for k in range(20)]
     assert all((each.columns["effect"] > MIN_EFFECT).any() for each in found)
     assert sum(each.verdict == "refit" for each in found) <= 5
@@ -147,7 +147,7 @@ def test_a_tiny_but_certain_effect_is_no_drift():
     assert row(found, "c0")["p_adjusted"] < 1e-6
     assert row(found, "c0")["effect"] < MIN_EFFECT
     assert found.verdict == "ok"
-    assert check(old, new + 0.06).verdict == "refit"
+    assert check(old, new + 0.15).verdict == "refit"
 
 
 def test_p_values_are_those_of_the_tests():
@@ -167,7 +167,7 @@ def test_p_values_are_those_of_the_tests():
 
 def test_a_certain_trifle_does_not_hide_a_change():
     old = pd.DataFrame({"x": np.arange(2000.0)})
-    new = old + 150
+    new = old + 200
     new.iloc[::33] = np.nan
     distance = ks_2samp(old["x"], new["x"].dropna(), method="asymp")
     assert new["x"].isna().mean() < MIN_EFFECT < distance.statistic
@@ -199,7 +199,9 @@ def test_p_values_are_adjusted_by_hand(people, other_people):
         least = min(least, p_value * len(ordered) / rank)
         adjusted.append(least)
     np.testing.assert_allclose(ordered["p_adjusted"], adjusted[::-1])
-    assert (found["drifted"] == ((found["p_adjusted"] < 0.05) & (found["effect"] >= 0.05))).all()
+    assert (
+        found["drifted"] == ((found["p_adjusted"] < 0.05) & (found["effect"] >= MIN_EFFECT))
+    ).all()
 
 
 def test_the_level_decides(people, other_people):

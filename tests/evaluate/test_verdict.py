@@ -19,7 +19,7 @@ POWER = {"copy_of_train": 0.99, "fresh_rows": 0.5}
     ],
 )
 def test_fidelity_is_read_against_its_floor(value, interval, expected):
-    assert verdict(Score("trend_error", value, "lower", 0.0, interval, FLOOR)) == expected
+    assert verdict(Score("triple_error", value, "lower", 0.0, interval, FLOOR)) == expected
 
 
 def test_shape_has_no_independent_yardstick():
@@ -47,6 +47,15 @@ def test_an_attack_without_power_says_nothing():
     assert has_power(score) is False
     assert verdict(score) == "unknown"
     assert has_power(Score("membership_auc", 0.5, "near", 0.5)) is None
+
+
+def test_shares_close_to_one_are_good():
+    references = {"independent_columns": 1.0, "bootstrap": 1.0, "holdout": 1.0}
+    found = [
+        verdict(Score("level_recall", v, "higher", 1.0, None, references)) for v in (0.998, 0.9)
+    ]
+    assert found == ["good", "poor"]
+    assert verdict(Score("trend_error", 9.0, "lower", 0.0, None, FLOOR)) == "unknown"
 
 
 def test_copies_and_violations():
