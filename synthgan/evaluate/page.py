@@ -17,17 +17,12 @@ from synthgan.evaluate.figures import (
 )
 from synthgan.evaluate.score import REFERENCES
 from synthgan.evaluate.titles import REFERENCE_TITLES, describe, format_number
-from synthgan.evaluate.verdict import HEADLINES
+from synthgan.evaluate.verdict import HEADLINES, in_words
 
 __all__ = ["render_fragment", "render_page"]
 
 _MAX_TABLE_ROWS = 20
-_LIGHTS = {
-    "good": ("●", "good"),
-    "fair": ("▲", "fair"),
-    "poor": ("■", "poor"),
-    "unknown": ("○", "not judged"),
-}
+_LIGHTS = {"good": "●", "fair": "▲", "poor": "■", "unknown": "○"}
 _INTRODUCTIONS = {
     "fidelity": (
         "Fidelity",
@@ -109,9 +104,10 @@ def _of_section(data: Data, section: str) -> list[Data]:
     return [score for score in data["scores"] if score["section"] == section]
 
 
-def _light(verdict: str) -> str:
-    mark, text = _LIGHTS[verdict]
-    return f'<span class="light {verdict}">{mark} {text}</span>'
+def _light(score: Data) -> str:
+    verdict = score["verdict"]
+    text = in_words(score["section"], verdict)
+    return f'<span class="light {verdict}">{_LIGHTS[verdict]} {text}</span>'
 
 
 def _interval(score: Data) -> str:
@@ -133,7 +129,7 @@ def _cards(data: Data) -> str:
         facts += [score["reason"]] if score["reason"] else []
         cards.append(
             f'<li class="card {score["verdict"]}">{escape(title)}'
-            f"<b>{format_number(score['value'])}</b>{_light(score['verdict'])}"
+            f"<b>{format_number(score['value'])}</b>{_light(score)}"
             f"<small>{escape(' · '.join(facts))}</small><small>{escape(meaning)}</small></li>"
         )
     return f'<ul class="cards">{"".join(cards)}</ul>'
@@ -205,7 +201,7 @@ def _score_row(score: Data, labels: Sequence[str], rows: Sequence[str]) -> str:
     texts = [
         ("main", format_number(score["value"])),
         ("range", escape(_interval(score))),
-        ("", _light(score["verdict"])),
+        ("", _light(score)),
         ("", format_number(score["best"])),
         *(("", format_number(score["references"].get(row))) for row in rows),
     ]

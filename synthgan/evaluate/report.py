@@ -18,7 +18,7 @@ from synthgan.evaluate.page import render_fragment, render_page
 from synthgan.evaluate.score import REFERENCES, Score
 from synthgan.evaluate.tables import Tables
 from synthgan.evaluate.titles import format_number
-from synthgan.evaluate.verdict import HEADLINES, overall, verdict
+from synthgan.evaluate.verdict import HEADLINES, in_words, overall, verdict
 from synthgan.exceptions import DataError
 from synthgan.io import write_atomically
 
@@ -181,7 +181,7 @@ class Report:
         for s in shown:
             interval = "-" if s.interval is None else " .. ".join(map(format_number, s.interval))
             references = [format_number(s.references.get(row)) for row in used]
-            mark = verdicts[s.name].replace("unknown", "-")
+            mark = in_words(s.section, verdicts[s.name])
             rows.append([mark, s.name, format_number(s.value), interval, format_number(s.best)])
             rows[-1] += references
             text = "; ".join(filter(None, [s.reason, s.note]))

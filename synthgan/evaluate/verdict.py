@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from synthgan.evaluate.score import Score
 
-__all__ = ["HEADLINES", "LIMITS", "has_power", "overall", "verdict"]
+__all__ = ["HEADLINES", "LIMITS", "has_power", "in_words", "overall", "verdict"]
 
 #: Warning levels of attacks, on the worse end of the interval: amber above the first, red above
 #: the second.
@@ -84,6 +84,19 @@ def verdict(score: Score) -> str:
     if score.name == "violation_rate":
         return _of_violations(score)
     return _of_fidelity(score)
+
+
+def in_words(section: str, found: str) -> str:
+    """Return a verdict as it is shown: an attack that fails has found nothing, which is not good.
+
+    Examples
+    --------
+    >>> in_words("privacy", "good"), in_words("fidelity", "good"), in_words("utility", "unknown")
+    ('nothing found', 'good', 'not judged')
+    """
+    if section == "privacy":
+        return {"good": "nothing found", "fair": "trace", "poor": "leak"}.get(found, "not judged")
+    return "not judged" if found == "unknown" else found
 
 
 def has_power(score: Score) -> bool | None:
