@@ -171,7 +171,7 @@ def evaluate(
         found = _attack_recipe(
             setting, train, holdout, forced, shadow_recipe, shadow_models, progress
         )
-        scores += [dataclasses.replace(score, section="privacy") for score in found.scores]
+        scores += [_finished(score, "privacy") for score in found.scores]
         details |= found.details
     findings = diagnose(setting, tables.synthetic, {s.name: s for s in scores}, history)
     settings = {
@@ -299,5 +299,19 @@ def _attack_recipe(
     codes = list(forced or ())
     if setting.task == "classification" and setting.target not in codes:
         codes.append(str(setting.target))
-    tables = read_alike({"train": pool, **made}, categorical=codes)
-    return shadow.measure(setting, tables.pop("train"), rows, list(tables.values()))
+    rest = whole.iloc[chosen[shadow.MAX_POOL_ROWS :]].reset_index(drop=True)
+    extra = {"rest": rest} if len(rest) >= len(rows[0]) else {}
+    tables = read_alike({"train": pool, **extra, **made}, categorical=codes)
+    people, strangers = tables.pop("train"), tables.pop("rest", None)
+    candidates = {
+        "synthetic": list(tables.values()),
+        "copy_of_train": [people.take(members) for members in rows],
+    }
+    if strangers is not None:
+        candidates["fresh_rows"] = [
+            strangers.sample(len(rows[0]), numpy_generator(setting.seed, "strangers", k))
+            for k in range(n_models)
+        ]
+    found = {row: shadow.measure(setting, people, rows, part) for row, part in candidates.items()}
+    scores = attach_references({row: part.scores for row, part in found.items()})
+    return Measurement(scores, found["synthetic"].details)

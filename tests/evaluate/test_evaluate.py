@@ -83,6 +83,10 @@ def test_a_recipe_that_copies_is_caught_by_shadow_models(people, other_people, m
         for recipe in (bootstrap, strangers)
     ]
     assert found[0].interval[0] > 0.65
+    for score in found:
+        assert has_power(score) is True
+        assert score.references["copy_of_train"] > 0.8
+        assert score.references["fresh_rows"] < 0.6
     assert found[1].interval[0] < 0.5 < found[1].interval[1] + 0.02
 
 
