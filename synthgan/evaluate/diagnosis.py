@@ -31,6 +31,8 @@ MIN_NAMED_ROWS = 10
 MAX_ROWS = 20_000
 MAX_NAMED = 5
 N_REGIONS = 20
+#: A holdout that trees tell from train better than this is no yardstick.
+MAX_HOLDOUT_AUC = 0.6
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,8 +45,8 @@ class Finding:
     ----------
     name : str
         ``"missing levels"``, ``"missing pairs"``, ``"dropped region"``, ``"repeated rows"``,
-        ``"copied rows"``, ``"constant column"``, and of a fit ``"ok"``, ``"still improving"``,
-        ``"critic too strong"``, ``"collapsing"`` or ``"overfitting"``.
+        ``"copied rows"``, ``"foreign holdout"``, ``"constant column"``, and of a fit ``"ok"``,
+        ``"still improving"``, ``"critic too strong"``, ``"collapsing"`` or ``"overfitting"``.
     severity : {"info", "warning"}
     message : str
         What was seen, with numbers.
@@ -97,6 +99,7 @@ def diagnose(
         *_missing_pairs(setting.train, table),
         *_dropped_regions(setting, table),
         *_too_many(scores),
+        *_foreign_holdout(scores),
         *(read_history(history) if history else []),
     ]
     return sorted(found, key=lambda finding: finding.severity != "warning")
@@ -237,6 +240,19 @@ def _too_many(scores: Mapping[str, Score]) -> list[Finding]:
             )
             found.append(Finding(title, "warning", message, advice))
     return found
+
+
+def _foreign_holdout(scores: Mapping[str, Score]) -> list[Finding]:
+    score = scores.get("c2st_auc")
+    interval = None if score is None else score.reference_intervals.get("holdout")
+    if interval is None or interval[0] <= MAX_HOLDOUT_AUC:
+        return []
+    message = (
+        f"Trees tell the holdout from train with an AUC of at least {interval[0]:.2f}: its rows "
+        "are of another population, or of another time."
+    )
+    advice = "Draw train and holdout at random from one table; utility and attacks rest on it."
+    return [Finding("foreign holdout", "warning", message, advice)]
 
 
 # --- the fit -------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ HEADLINES = (
 UNJUDGED = ("trend_error", "trend_error_default_thresholds")
 
 _GREEN, _AMBER = 0.1, 0.34
+#: A holdout further than this on the way from the bootstrap to independent columns does not count.
+_FAR = 0.25
 #: A share this close to 1 is as good as 1.
 _SLACK = 0.005
 
@@ -134,12 +136,12 @@ def _of_violations(score: Score) -> str:
 
 def _of_fidelity(score: Score) -> str:
     independent = _loss(score, score.references.get("independent_columns"))
-    floors = [_loss(score, score.references.get(row)) for row in ("bootstrap", "holdout")]
-    known = [floor for floor in floors if floor is not None]
-    if not known or independent is None:
+    bootstrap, holdout = (
+        _loss(score, score.references.get(row)) for row in ("bootstrap", "holdout")
+    )
+    if independent is None or (bootstrap is None and holdout is None):
         return "unknown"
-    # The larger floor is the honest one: a bootstrap repeats train rows, a holdout may be small.
-    floor, loss = max(known), _loss(score, score.value) or 0.0
+    floor, loss = _floor(bootstrap, holdout, independent), _loss(score, score.value) or 0.0
     ends = [_loss(score, end) or 0.0 for end in score.interval or ()]
     slack = _SLACK if score.best == 1.0 else 0.0
     if min([loss, *ends]) <= floor + slack:
@@ -149,6 +151,14 @@ def _of_fidelity(score: Score) -> str:
         return "good" if loss <= 1.5 * floor else "fair" if loss <= 4 * floor else "poor"
     way = (loss - floor) / (independent - floor)
     return "good" if way <= _GREEN else "fair" if way <= _AMBER else "poor"
+
+
+def _floor(bootstrap: float | None, holdout: float | None, independent: float) -> float:
+    """Return what real rows lose: the holdout, but not where it is of another population."""
+    if bootstrap is None or holdout is None:
+        return bootstrap or holdout or 0.0
+    most = bootstrap + max(_FAR * (independent - bootstrap), 2 * bootstrap)
+    return max(bootstrap, min(holdout, most))
 
 
 def _loss(score: Score, value: float | None) -> float | None:

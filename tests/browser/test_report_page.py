@@ -55,7 +55,9 @@ document.title = JSON.stringify({width: root.scrollWidth, window: root.clientWid
 def make_table(n_columns, seed):
     rng = np.random.default_rng(seed)
     base = rng.normal(size=(400, 3))
-    numbers = {f"measurement_{k}": base @ rng.normal(size=3) for k in range(n_columns - 2)}
+    weights = np.random.default_rng(9).normal(size=(n_columns, 3))
+    noise = rng.normal(size=(400, n_columns))
+    numbers = {f"measurement_{k}": base @ weights[k] + noise[:, k] for k in range(n_columns - 2)}
     levels = {f"a column with a long name {k}": rng.choice(list("abcd"), 400) for k in range(2)}
     return pd.DataFrame({**numbers, **levels})
 

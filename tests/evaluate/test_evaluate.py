@@ -51,6 +51,12 @@ def test_without_holdout_and_target(people, independent):
     assert scores["c2st_auc"].references["bootstrap"] < 0.6
 
 
+def test_a_foreign_holdout_is_named(people, other_people):
+    moved = other_people.assign(age=other_people["age"] + 40)
+    found = evaluate(people, people.sample(500), holdout=moved, level="quick").findings
+    assert "foreign holdout" in {finding["name"] for finding in found}
+
+
 def test_attacks_know_their_power(people, other_people):
     scores = evaluate(people, other_people.head(450), holdout=other_people.tail(450)).scores
     for name in ("membership_auc", "attribute_inference_lift", "linkability_lift"):

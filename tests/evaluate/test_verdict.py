@@ -49,6 +49,11 @@ def test_an_attack_without_power_says_nothing():
     assert has_power(Score("membership_auc", 0.5, "near", 0.5)) is None
 
 
+def test_a_holdout_of_another_population_is_no_floor():
+    far = {"independent_columns": 10.0, "bootstrap": 1.0, "holdout": 9.0}
+    assert verdict(Score("triple_error", 9.0, "lower", 0.0, None, far)) == "poor"
+
+
 def test_shares_close_to_one_are_good():
     references = {"independent_columns": 1.0, "bootstrap": 1.0, "holdout": 1.0}
     found = [
