@@ -136,6 +136,8 @@ def _cards(data: Data) -> str:
 
 
 def _findings(data: Data) -> str:
+    if data.get("public"):
+        return ""
     if not data["findings"]:
         return '<p class="muted">No fault was found in levels, pairs, regions or repeated rows.</p>'
     rows = [

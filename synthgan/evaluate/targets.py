@@ -142,6 +142,8 @@ def _class_skill(model: Any, x: Any, y: Any, x_test: Any, y_test: Any) -> Skill:
         for k, c in enumerate(classes)
         if 0 < (y_test == c).sum() < len(y_test)
     ]
+    if not curves:
+        return lambda weights: 0.0
     return lambda weights: 2 * float(np.nanmean([curve(weights) for curve in curves])) - 1
 
 

@@ -183,8 +183,10 @@ def groups(setting: Setting, table: Table) -> Measurement:
     rows: list[dict[str, Any]] = []
     masks: list[Weights] = []
     for column, label, mask in _groups_of(setting, test):
+        if mask.sum() < MIN_GROUP_ROWS:
+            continue
         a, b = (side(mask) for side in sides)
-        if mask.sum() >= MIN_GROUP_ROWS and np.isfinite([a, b]).all():
+        if np.isfinite([a, b]).all():
             size = int(mask.sum())
             rows.append({"column": column, "group": label, "rows": size, "tstr": a, "trtr": b})
             masks.append(mask)

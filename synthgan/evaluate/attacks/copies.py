@@ -71,7 +71,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
             Score.not_computable("near_copy_rate", reason, "near", NEAR_SHARE, SMOKE_TEST)
         )
     else:
-        ends = wilson(near, len(table))
+        ends = wilson(near, len(to_train))
         scores.append(Score("near_copy_rate", near, "near", NEAR_SHARE, ends, note=SMOKE_TEST))
     scores.append(_share("dcr_share", to_train[:, 0], to_control[:, 0]))
     ratios = [d[:, 0] / np.maximum(d[:, 1], _TIE) for d in (to_train, to_control)]
