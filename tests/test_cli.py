@@ -425,7 +425,7 @@ def test_check(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_shadow_models(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv"), "--quiet"]
-    argv += ["--level", "quick", "--shadow", "8", "--json", "-"]
+    argv += ["--level", "quick", "--shadow", "16", "--json", "-"]
     assert main(argv) == 1
     assert "--model" in capsys.readouterr().err
     assert main([*argv, "--model", str(model)]) == 0

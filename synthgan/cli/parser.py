@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument(
         "--shadow", metavar="N", type=_positive, default=0,
-        help="fit N shadow models (at least 8) like --model and attack them: takes long",
+        help="fit N shadow models (at least 16) like --model and attack them: takes long",
     )  # fmt: skip
     one.add_argument("--html", metavar="R", help="write the report as one HTML file")
     one.add_argument(

@@ -114,7 +114,7 @@ def evaluate(
         as many rows. Adds the shadow-model attack, which fits `shadow_models` of them on 500
         rows each: minutes to hours, and the sharpest test there is here of the *recipe*.
     shadow_models : int, default 16
-        At least 8.
+        At least 16: one half teaches the attack, the other is attacked.
     history : list of dict, optional
         ``history_`` of the fitted estimator, to be read for overfitting and the like.
     privacy : str, optional

@@ -24,6 +24,7 @@ __all__ = ["Space", "nearest", "row_budget"]
 #: Searches compare about this many cells at most; see :func:`row_budget`.
 MAX_COMPARISONS = 5e8
 _CHUNK_ROWS = 256
+_MAX_RANGES = 1e3
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -58,10 +59,14 @@ class Space:
                 self.low[k], self.span[k] = float(present.min()), float(np.ptp(present)) or 1.0
 
     def scaled(self, table: Table) -> Floats:
-        """Return (rows, columns), numbers on the train range, NaN for missing."""
+        """Return (rows, columns), numbers on the train range, NaN for missing.
+
+        Numbers are cut a thousand ranges away from it, where float32 still tells them apart.
+        """
         matrix = table.matrix()
         numbers = ~self.codes
         matrix[:, numbers] = (matrix[:, numbers] - self.low[numbers]) / self.span[numbers]
+        matrix[:, numbers] = np.clip(matrix[:, numbers], -_MAX_RANGES, _MAX_RANGES)
         return matrix.astype(np.float32)
 
     def distances(self, a: Floats, b: Floats, columns: Ints | None = None) -> Floats:

@@ -26,6 +26,7 @@ __all__ = [
     "fold_bounds",
     "jackknife_interval",
     "mean_interval",
+    "t_interval",
     "wilson",
 ]
 
@@ -75,6 +76,16 @@ def mean_interval(values: Floats) -> Interval:
     return mean - Z95 * error, mean + Z95 * error
 
 
+def t_interval(values: Floats) -> Interval:
+    """Return Student's interval of the mean of a few independent values; at least two."""
+    from scipy.stats import t
+
+    n = len(values)
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(n))
+    half = float(t.ppf(0.975, n - 1)) * error
+    return mean - half, mean + half
+
+
 def difference_of_means(a: Floats, b: Floats) -> tuple[float, Interval]:
     """Return mean(a) - mean(b) and its normal interval; at least two values each."""
     gap = float(a.mean() - b.mean())
@@ -107,14 +118,15 @@ def jackknife_interval(value: float, left_out: Floats) -> Interval | None:
     Returns
     -------
     (float, float) or None
-        Student's t interval; None if a value is not finite. A bootstrap would not do: resampled
-        rows repeat, which moves every distance between two tables upwards.
+        Student's t interval; None if a value or the spread is not finite. A bootstrap would not
+        do: resampled rows repeat, which moves every distance between two tables upwards.
     """
     if not np.isfinite(left_out).all():
         return None
-    spread = ((left_out - left_out.mean()) ** 2).sum()
+    with np.errstate(over="ignore"):
+        spread = ((left_out - left_out.mean()) ** 2).sum()
     half = _T95 * float(np.sqrt((N_FOLDS - 1) / N_FOLDS * spread))
-    return value - half, value + half
+    return (value - half, value + half) if np.isfinite(half) else None
 
 
 def bootstrap_interval(

@@ -1,7 +1,8 @@
 """Histograms of one column in both tables, coarse enough to show no single train row.
 
-A level is named only if at least 10 train rows hold it, and a histogram ends at the 10th smallest
-and 10th largest train value; what lies outside is counted in the outer bins.
+A level, or a whole number, is named only if at least 10 train rows hold it. Other histograms end
+at round numbers around the 10th smallest and 10th largest train value; what lies outside is
+counted in the outer bins. Bins with one to nine train rows are drawn as one with their neighbours.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ MIN_ROWS = 10
 MAX_LEVELS = 12
 N_BINS = 24
 _MAX_UNIT_BINS = 40
+#: Second, minute, hour and day, in microseconds.
+_SPANS = np.array([1e6, 6e7, 3.6e9, 8.64e10])
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +55,8 @@ def _levels(
     common = [int(i) for i in order if counts[0][i] >= MIN_ROWS]
     named, other = common[:MAX_LEVELS], common[MAX_LEVELS:]
     rare = [i for i in range(n_levels) if counts[0][i] < MIN_ROWS]
+    if counts[0][rare].sum() < MIN_ROWS:  # too few to stand alone
+        other, rare = [*other, *rare] if other else [], []
     groups = [(column.levels[i], [i]) for i in named]
     groups += [(f"({len(other)} more levels)", other)] if other else []
     groups += [("(rare)", rare)] if rare else []
@@ -68,33 +73,78 @@ def _bins(column: Column, a: Floats, b: Floats) -> dict[str, Any] | None:
     present = np.sort(a[~np.isnan(a)])
     if len(present) < 2 * MIN_ROWS:
         return None
-    low, high = float(present[MIN_ROWS - 1]), float(present[-MIN_ROWS])
-    edges = _edges(low, high, whole=bool((present == np.round(present)).all()))
-    inner = edges[1:-1]
+    edges, ends = _unit_edges(column.family, present) or _round_edges(column.family, present)
+    places = [np.searchsorted(edges[1:-1], x[~np.isnan(x)], side="right") for x in (a, b)]
+    counts = [np.bincount(place, minlength=len(edges) - 1) for place in places]
+    together = _joined(counts[0])
     shares = [
-        (
-            np.bincount(
-                np.searchsorted(inner, x[~np.isnan(x)], side="right"), minlength=len(edges) - 1
-            )
-            / len(x)
-        ).tolist()
-        for x in (a, b)
+        [float(c[together == k].mean()) / len(x) for k in together]
+        for c, x in zip(counts, (a, b), strict=True)
     ]
-    ends = [_axis_label(column.family, value) for value in (low, high)]
     return {"low": ends[0], "high": ends[1], "train": shares[0], "synthetic": shares[1]}
 
 
-def _edges(low: float, high: float, *, whole: bool) -> Floats:
-    if low == high:
-        return np.array([low, high])
-    if whole and high - low <= _MAX_UNIT_BINS and abs(low) < 2**52:  # one bin per value
-        return np.arange(low, high + 2) - 0.5
-    return low + (high / 2 - low / 2) * np.linspace(0, 2, N_BINS + 1)
+def _joined(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the group of every bin: alone if empty or full enough, else with the next ones."""
+    groups = np.zeros(len(counts), dtype=np.int64)
+    group, held = 0, 0
+    for k, count in enumerate(counts):
+        groups[k] = group
+        held += int(count)
+        if held == 0 or held >= MIN_ROWS:
+            group, held = group + 1, 0
+    if held:  # too few rows at the end: back to the last group that has enough
+        full = [g for g in range(group) if counts[groups == g].sum() >= MIN_ROWS]
+        groups[groups >= full[-1]] = full[-1]
+    return groups
 
 
-def _axis_label(family: str | None, value: float) -> str:
-    if family is not None and family.startswith("datetime"):
-        return str(np.datetime64(int(value), "us").astype("datetime64[m]")).replace("T", " ")
+def _unit_edges(family: str | None, present: Floats) -> tuple[Floats, tuple[str, str]] | None:
+    """Return one bin per whole number, between numbers that enough rows hold."""
+    constant = present[0] == present[-1]
+    if family != "number" or not (constant or (present == np.round(present)).all()):
+        return None
+    values, counts = np.unique(present, return_counts=True)
+    common = values[counts >= MIN_ROWS]
+    if not len(common) or common[-1] - common[0] > _MAX_UNIT_BINS or abs(common[0]) > 2**52:
+        return None
+    outside = ((present < common[0]) | (present > common[-1])).sum()
+    if outside > len(present) / 10:
+        return None
+    edges = np.arange(common[0], common[-1] + 2) - 0.5
+    return edges, (f"{common[0]:,.10g}", f"{common[-1]:,.10g}")
+
+
+def _round_edges(family: str | None, present: Floats) -> tuple[Floats, tuple[str, str]]:
+    """Return at most about 24 bins of the same round width."""
+    low, high = float(present[MIN_ROWS - 1]), float(present[-MIN_ROWS])
+    width = max((high - low) / N_BINS, abs(low) * 1e-12, 1e-300)
+    moment = family is not None and family.startswith("datetime")
+    unit = 1.0
+    if moment or family == "duration":
+        unit = float(_SPANS[max(int(np.searchsorted(_SPANS, width, "right")) - 1, 0)])
+    step = _round_up(width / unit) * unit
+    first = np.floor(low / step)
+    edges = (first + np.arange(max(np.ceil(high / step) - first, 1) + 1)) * step
+    ends = float(edges[0]), float(edges[-1])
+    if moment:
+        return edges, (_moment(ends[0], unit), _moment(ends[1], unit))
     if family == "duration":
-        return f"{value / 1e6:,.6g} s"
-    return f"{value:,.0f}" if abs(value) < 1e15 and value == round(value) else f"{value:.4g}"
+        return edges, (f"{ends[0] / 1e6:,.6g} s", f"{ends[1] / 1e6:,.6g} s")
+    return edges, (_number(ends[0]), _number(ends[1]))
+
+
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2, 5, 10, 20, ..."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(k * power for k in (1.0, 2.0, 5.0, 10.0) if k * power >= value * (1 - 1e-9)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.10g}" if 1e-4 <= abs(value) < 1e15 or value == 0 else f"{value:.6g}"
+
+
+def _moment(value: float, unit: float) -> str:
+    precision = "D" if unit == _SPANS[-1] else "s"
+    moment = np.datetime64(int(value), "us").astype(f"datetime64[{precision}]")
+    return str(moment).replace("T", " ")

@@ -43,6 +43,16 @@ class Setting:
     sensitive: tuple[str, ...] = ()
     booster: Booster = "hist_gradient_boosting"
     seed: int = 0
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` gives, computed the first time `name` is asked for.
+
+        For what measures share because it depends on nothing but the setting.
+        """
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
 
     def obstacle(self, n_rows: int, n_columns: int = 1) -> str | None:
         """Return why an attack that needs so many rows and columns cannot be tried, if so."""

@@ -6,6 +6,8 @@ References
    Receiver Operating Characteristic Curves", Biometrics 44, 1988.
 .. [2] X. Sun, W. Xu, "Fast Implementation of DeLong's Algorithm", IEEE Signal Processing Letters
    21, 2014.
+.. [3] G. Zou, A. Donner, "Construction of Confidence Limits about Effect Measures: A General
+   Approach", Statistics in Medicine 27, 2008.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from synthgan.evaluate.intervals import Z95, clopper_pearson
+from synthgan.evaluate.intervals import Z95, clipped, clopper_pearson
+from synthgan.evaluate.score import Score
 
-__all__ = ["auc_with_interval", "roc_curve", "true_positive_rate", "weighted_auc"]
+__all__ = ["auc_score", "auc_with_interval", "found_at", "roc_curve", "weighted_auc"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,31 +74,59 @@ def weighted_auc(
     return auc
 
 
-def true_positive_rate(
-    positive: Floats, negative: Floats, false_positive_rate: float = 0.01
-) -> tuple[float, tuple[float, float]]:
+def auc_score(name: str, positive: Floats, negative: Floats, note: str = "") -> Score:
+    """Return the AUC with its interval as a score; 0.5 is best."""
+    auc, interval = auc_with_interval(positive, negative)
+    return Score(name, auc, "near", 0.5, interval, note=note)
+
+
+def found_at(
+    name: str, positive: Floats, negative: Floats, false_positive_rate: float, note: str = ""
+) -> Score:
     """Return the share of positives found when at most a given share of negatives is.
 
     Parameters
     ----------
+    name : str
     positive, negative : ndarray of shape (m,), (n,)
-    false_positive_rate : float, default 0.01
+    false_positive_rate : float
+    note : str
 
     Returns
     -------
-    float
-    (float, float)
-        Clopper-Pearson's interval, the threshold taken as given.
+    Score
+        `best` is what positives that are no different from negatives score on average. Both the
+        share and the threshold are uncertain, the first as Clopper and Pearson have it, the
+        second by the order statistics around it; the interval adds the two in squares ([3]_).
+        Not computable with too few negatives to say where the threshold is: at 1 %, 368.
 
     Examples
     --------
-    >>> true_positive_rate(np.array([0.9, 5.0]), np.linspace(0, 1, 100))[0]
-    0.5
+    >>> found = found_at("found", np.arange(1000) + 500.0, np.arange(1000.0), 0.01)
+    >>> found.value, [round(end, 2) for end in found.interval], round(found.best, 3)
+    (0.51, [0.48, 0.54], 0.011)
+    >>> found_at("found", np.arange(50.0), np.arange(50.0), 0.01).reason
+    'needs at least 368 rows to find the 1 % of them that score highest, got 50'
     """
-    allowed = int(false_positive_rate * len(negative))
-    threshold = np.sort(negative)[len(negative) - 1 - allowed]
-    found = int((positive > threshold).sum())
-    return found / len(positive), clopper_pearson(found, len(positive))
+    from scipy.stats import binom
+
+    m, n = len(positive), len(negative)
+    # With fewer, one time in forty not even the largest negative would be beyond the threshold.
+    least = int(np.ceil(np.log(0.025) / np.log1p(-false_positive_rate)))
+    if n < least:
+        share = f"{100 * false_positive_rate:g} %"
+        reason = f"needs at least {least} rows to find the {share} of them that score highest"
+        return Score.not_computable(name, f"{reason}, got {n}", "near", false_positive_rate, note)
+    ordered = np.sort(negative)[::-1]
+    allowed = int(false_positive_rate * n)
+    fewest, most = (int(k) for k in binom.ppf([0.025, 0.975], n, false_positive_rate))
+    places = (allowed, max(fewest - 1, 0), min(most, n - 1))
+    found, if_high, if_low = (int((positive > ordered[place]).sum()) for place in places)
+    low, high = clopper_pearson(found, m)
+    rate = found / m
+    down, up = np.hypot(rate - low, rate - if_high / m), np.hypot(high - rate, if_low / m - rate)
+    ends = clipped((rate - float(down), rate + float(up)), rate, 0.0, 1.0)
+    return Score(name, rate, "near", (allowed + 1) / (n + 1), ends, note=note)
 
 
 def roc_curve(positive: Floats, negative: Floats, n_points: int = 60) -> list[list[float]]:

@@ -92,9 +92,10 @@ class Report:
         """Return the report that may leave the house of the data.
 
         Numbers computed from private rows tell about them. What stays: the privacy line, the
-        headline scores rounded to two digits, their verdicts, and the settings. What goes: all
-        intervals, references, names of columns and levels, pictures, findings, and the curves of
-        the fit. The rounded numbers carry no formal guarantee.
+        headline scores rounded to two digits, their verdicts, the numbers of rows, columns and
+        pairs, and the settings. What goes: all intervals, references, names of columns and levels,
+        pictures, findings, and the curves of the fit. The rounded numbers carry no formal
+        guarantee.
         """
         kept = [entry for entry in self._data["scores"] if entry["name"] in HEADLINES]
         settings = {**self._data["settings"], "target": None, "categorical": [], "sensitive": []}
@@ -210,7 +211,9 @@ class Report:
 def _rounded(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a score without what only the holder of the data may see."""
     value = None if entry["value"] is None else float(f"{entry['value']:.2g}")
-    best = None if entry["best"] is None else float(f"{entry['best']:.2g}")
+    # The best rate of exact copies is the holdout's own: the only yardstick that is measured.
+    measured = entry["best"] is None or entry["name"] == "exact_match_rate"
+    best = None if measured else float(f"{entry['best']:.2g}")
     bare: dict[str, Any] = {
         "interval": None,
         "references": {},
@@ -300,10 +303,19 @@ def build_report(
             "heat_map": _heat_map(tables.train.names, pairs),
             "marginals": [m for m in marginals if m is not None],
             "map": row_map(tables.train, tables.synthetic, int(settings["random_state"])),
-            "history": [dict(entry) for entry in history],
-            "details": kept,
+            "history": _finite([dict(entry) for entry in history]),
+            "details": _finite(kept),
         }
     )
+
+
+def _finite(part: Any) -> Any:
+    """Return nested dicts and lists with None for numbers that JSON cannot hold."""
+    if isinstance(part, Mapping):
+        return {name: _finite(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_finite(value) for value in part]
+    return None if isinstance(part, float) and not np.isfinite(part) else part
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ Task = Literal["classification", "regression"]
 
 #: An integer target with at most this many distinct values is taken as a class label.
 MAX_INTEGER_CLASSES = 20
+#: Larger numbers could not be squared and summed.
+MAX_NUMBER = 1e140
 
 _INFERRED_FAMILIES = {
     "string": "text",
@@ -301,7 +303,7 @@ def read_named(table: str, data: Any) -> pd.DataFrame:
         If it has no rows or columns, or repeats a name.
     """
     frame = read_frame(data)
-    names = [str(label) for label in frame.columns]
+    names = [_printable(label) for label in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"The {table} table has repeated column names: {_listed(repeated)}.")
@@ -391,10 +393,12 @@ def _encode(
         return Column(name, "categorical", family, levels), codes
     numbers = {table: _numbers(values, family) for table, values in series.items()}
     for table, array in numbers.items():
-        if np.isinf(array).any():
+        largest = np.nanmax(np.abs(array), initial=0.0)
+        if largest > MAX_NUMBER:
+            what = "infinite values" if np.isinf(largest) else f"numbers beyond {MAX_NUMBER:g}"
             raise DataError(
-                f"Column {name!r} of the {table} table holds infinite values; replace them by "
-                "finite or missing ones."
+                f"Column {name!r} of the {table} table holds {what}; replace them by smaller "
+                "or missing ones."
             )
     return Column(name, "numerical", family), dict(numbers)
 
@@ -446,4 +450,10 @@ def _codes(
 
 
 def _label(level: Any) -> str:
-    return str(int(level)) if isinstance(level, float) and level.is_integer() else str(level)
+    whole = isinstance(level, float) and level.is_integer()
+    return _printable(int(level) if whole else level)
+
+
+def _printable(name: Any) -> str:
+    """Return the text of a name or level without what no file can hold (lone surrogates)."""
+    return str(name).encode("utf-8", "replace").decode("utf-8")

@@ -12,7 +12,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,9 @@ MAX_CLASSES = 5
 #: A column that train rows themselves predict no better than this is left out.
 MIN_SKILL = 0.1
 
+#: Fewest known values of a target, to learn from and to test on.
+MIN_ROWS = 20
+
 Skill = Callable[[npt.NDArray[np.int64]], float]
 
 
@@ -57,7 +59,8 @@ def measure(setting: Setting, table: Table) -> Measurement:
     name, goal = "global_utility", ("higher", 1.0)
     if setting.control is None:
         return Measurement([Score.not_computable(name, "needs a holdout of real rows", *goal)])  # type: ignore[arg-type]
-    real, fake = _skills(setting, setting.train), _skills_of(setting, table)
+    real = setting.once("skills of train", lambda: _skills(setting, setting.train))
+    fake = _skills(setting, table)
     control = _control(setting)
     ones = np.ones(len(control), dtype=np.int64)
     kept = [k for k in real if k in fake and real[k](ones) > MIN_SKILL]
@@ -76,15 +79,10 @@ def measure(setting: Setting, table: Table) -> Measurement:
     rows = [
         {"column": k, "train": real[k](ones), "synthetic": max(fake[k](ones), 0.0)} for k in kept
     ]
-    rows.sort(key=lambda row: row["synthetic"] / row["train"])  # type: ignore[operator]
+    rows.sort(key=lambda row: row["synthetic"] / row["train"])
     if interval is not None:
         interval = min(interval[0], value), max(interval[1], value)
     return Measurement([Score(name, value, "higher", 1.0, interval)], {"targets": rows})
-
-
-@lru_cache(maxsize=1)
-def _skills(setting: Setting, train: Table) -> dict[str, Skill]:
-    return _skills_of(setting, train)
 
 
 def _control(setting: Setting) -> Table:
@@ -92,7 +90,7 @@ def _control(setting: Setting) -> Table:
     return setting.control.sample(MAX_ROWS, numpy_generator(setting.seed, "target test rows"))
 
 
-def _skills_of(setting: Setting, table: Table) -> dict[str, Skill]:
+def _skills(setting: Setting, table: Table) -> dict[str, Skill]:
     """Return the skill of a model for each column, as a function of the weights of test rows."""
     order = numpy_generator(setting.seed, "target columns").permutation(len(table.columns))
     kept = np.sort(order[:MAX_FEATURES])
@@ -124,7 +122,8 @@ def _skill(setting: Setting, train: Table, test: Table, column: Column) -> Skill
     else:
         present, known = ~np.isnan(y), ~np.isnan(y_test)
     y = y[present]
-    if len(y) < 2 or known.sum() < 2 or (y == y[0]).all() or np.ptp(y_test[known]) == 0:
+    few = min(len(y), int(known.sum())) < MIN_ROWS
+    if few or (y == y[0]).all() or np.ptp(y_test[known]) == 0:
         return None
     model = make_booster(setting.booster, task, codes, setting.seed, N_TREES)  # type: ignore[arg-type]
     with quietly():
@@ -137,13 +136,9 @@ def _class_skill(model: Any, x: Any, y: Any, x_test: Any, y_test: Any) -> Skill:
     classes, codes = np.unique(y, return_inverse=True)
     model.fit(x, codes)
     chance = np.asarray(model.predict_proba(x_test), dtype=np.float64)
-    curves = [
-        weighted_auc(chance[:, k], y_test == c)
-        for k, c in enumerate(classes)
-        if 0 < (y_test == c).sum() < len(y_test)
-    ]
-    if not curves:
-        return lambda weights: 0.0
+    nothing = np.zeros(len(y_test))  # what is said of a class that training lacks
+    by_class = dict(zip(classes, chance.T, strict=True))
+    curves = [weighted_auc(by_class.get(c, nothing), y_test == c) for c in np.unique(y_test)]
     return lambda weights: 2 * float(np.nanmean([curve(weights) for curve in curves])) - 1
 
 
@@ -157,6 +152,8 @@ def _number_skill(model: Any, x: Any, y: Any, x_test: Any, y_test: Any, known: A
 
     def r2(weights: npt.NDArray[np.int64]) -> float:
         w = weights * known
+        if not w.any():
+            return float("nan")
         mean = np.average(truth, weights=w)
         variance = float(np.average((truth - mean) ** 2, weights=w))
         error = float(np.average((truth - guess) ** 2, weights=w))

@@ -42,8 +42,8 @@ GLOSSARY = {
     ),
     "membership_auc_isolated": ("Membership of the isolated, AUC", "the 50 loneliest rows"),
     "membership_tpr_isolated": (
-        "Membership of the isolated, TPR",
-        "members above every other row, of the 50 loneliest",
+        "Membership of the isolated, TPR at 10 % FPR",
+        "members recognised, of the 50 loneliest, when 1 in 10 others is wrongly accused",
     ),
     "shadow_auc": ("Shadow models, AUC", "membership attack on the recipe"),
     "shadow_tpr_at_1pct_fpr": ("Shadow models, TPR at 1 % FPR", "membership attack on the recipe"),

@@ -1,7 +1,7 @@
 """Traffic lights: what a score says, judged against its own floor, never by taste alone.
 
 Fidelity and utility are read against real rows: green if the score cannot be told from what the
-better of the bootstrap and the holdout reaches, or lies within a tenth of the way from there to
+worse of the bootstrap and the holdout reaches, or lies within a tenth of the way from there to
 independent columns; amber within a third; else red. Attacks are read against chance, with fixed
 warning levels; an attack that fails to recognise a copy of train says nothing, and no attack can
 turn a light green on its own account: green means that nothing was found.
@@ -21,7 +21,7 @@ LIMITS = {
     "membership_auc": (0.55, 0.60),
     "membership_tpr_at_1pct_fpr": (0.03, 0.06),
     "membership_auc_isolated": (0.65, 0.75),
-    "membership_tpr_isolated": (0.12, 0.25),
+    "membership_tpr_isolated": (0.25, 0.40),
     "shadow_auc": (0.55, 0.60),
     "shadow_tpr_at_1pct_fpr": (0.03, 0.06),
     "attribute_inference_lift": (0.03, 0.06),
@@ -56,6 +56,9 @@ HEADLINES = (
 
 #: Given for comparison with other reports only: a single extreme value can decide them.
 UNJUDGED = ("trend_error", "trend_error_default_thresholds")
+
+#: Rows drawn with replacement repeat themselves and train: no yardstick for these.
+_NOT_BY_BOOTSTRAP = ("repeat_rate", "density")
 
 _GREEN, _AMBER = 0.1, 0.34
 #: A holdout further than this on the way from the bootstrap to independent columns does not count.
@@ -129,8 +132,10 @@ def _of_matches(score: Score) -> str:
 
 
 def _of_violations(score: Score) -> str:
-    floor, value = score.references.get("holdout") or 0.0, score.value or 0.0
+    floor, value = score.references.get("holdout"), score.value or 0.0
     low = value if score.interval is None else score.interval[0]
+    if floor is None:  # fresh rows hold new values, too; how many is not known
+        return "good" if low <= 0.001 else "unknown"
     return "good" if low <= floor + 0.001 else "fair" if value <= floor + 0.02 else "poor"
 
 
@@ -139,12 +144,17 @@ def _of_fidelity(score: Score) -> str:
     bootstrap, holdout = (
         _loss(score, score.references.get(row)) for row in ("bootstrap", "holdout")
     )
+    if score.name in _NOT_BY_BOOTSTRAP:
+        bootstrap = None
     if independent is None or (bootstrap is None and holdout is None):
         return "unknown"
+    ends = score.interval or (score.value or 0.0,) * 2
+    if score.direction == "near" and ends[0] <= (score.best or 0.0) <= ends[1]:
+        return "good"
     floor, loss = _floor(bootstrap, holdout, independent), _loss(score, score.value) or 0.0
-    ends = [_loss(score, end) or 0.0 for end in score.interval or ()]
+    least = min([loss, *(_loss(score, end) or 0.0 for end in ends)])
     slack = _SLACK if score.best == 1.0 else 0.0
-    if min([loss, *ends]) <= floor + slack:
+    if least <= floor + slack:
         return "good"
     if independent <= floor:
         # Single columns are perfect in the shuffled table; the floor is the only yardstick.

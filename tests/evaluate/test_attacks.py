@@ -100,3 +100,20 @@ def test_too_few_columns():
     setting = Setting(tables["train"], tables["control"])
     for module in (inference, linkability, singling_out):
         assert "columns" in module.measure(setting, tables["train"]).scores[0].reason
+
+
+def test_singling_out_counts_all_of_a_train_table_larger_than_control(patients):
+    few = patients["control"].take(np.arange(300))
+    for candidate, expected in (("train", 0.5), ("fresh", 0.0)):
+        setting = Setting(patients["train"], few)
+        score = singling_out.measure(setting, patients[candidate]).scores[0]
+        low, high = score.interval
+        assert low > expected if expected else low < expected < high
+
+
+def test_too_few_control_rows_for_a_threshold(patients):
+    few = patients["control"].take(np.arange(500))
+    found = membership.measure(Setting(patients["train"], few), patients["train"]).scores
+    by_name = {score.name: score for score in found}
+    assert "368 rows" in by_name["membership_tpr_at_1pct_fpr"].reason
+    assert by_name["membership_tpr_isolated"].value > 0.9

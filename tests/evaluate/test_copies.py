@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from synthgan.evaluate.attacks.copies import (
     SMOKE_TEST,
@@ -122,3 +123,14 @@ def test_one_leaked_column_is_seen_among_others(people, other_people):
     found = rare_values(Setting(tables.train, tables.holdout), tables.synthetic)
     assert found.scores[1].value > 5
     assert found.details["rare_values"][0]["column"] == "town"
+
+
+def test_near_copies_are_found_in_all_of_a_large_train_table():
+    rng = np.random.default_rng(0)
+    rows = [pd.DataFrame(rng.normal(size=(n, 6))) for n in (12_000, 500, 1_900)]
+    copies = rows[0].iloc[:100] + 1e-3
+    train, control, table = read(rows[0], pd.concat([rows[2], copies]), rows[1])
+    found = {s.name: s for s in measure(Setting(train, control), table).scores}
+    assert found["near_copy_rate"].interval[0] > found["near_copy_rate"].best
+    honest = {s.name: s for s in measure(Setting(train, control), control).scores}
+    assert honest["near_copy_rate"].value == pytest.approx(0.01)

@@ -68,3 +68,12 @@ def test_too_few_rows(people):
     assert "20 rows" in score.reason
     one = pd.DataFrame({"a": [1.0] * 20})
     assert detect(one, one).value in (None, 0.5)
+
+
+def test_equal_rows_of_one_table_are_judged_together(people, make_people):
+    rng = np.random.default_rng(0)
+    columns = {f"x{k}": rng.normal(size=2000) for k in range(4)}
+    real = pd.DataFrame(columns)
+    fresh = pd.DataFrame({name: rng.normal(size=500) for name in columns})
+    score = detect(real, pd.concat([fresh] * 4, ignore_index=True))
+    assert score.value < 0.6  # a split that tore them apart would give 0.9

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.intervals import (
@@ -11,6 +12,7 @@ from synthgan.evaluate.intervals import (
     fold_bounds,
     jackknife_interval,
     mean_interval,
+    t_interval,
     wilson,
 )
 from synthgan.evaluate.tables import Column, Table
@@ -77,3 +79,15 @@ def test_bootstrap():
     interval = bootstrap_interval(lambda w: float(np.average(values, weights=w)), 400, rng, 400)
     assert (interval[1] - interval[0]) / 2 == pytest.approx(1.96 / 20, rel=0.15)
     assert bootstrap_interval(lambda w: float("nan"), 10, rng) is None
+
+
+def test_few_values_get_students_interval():
+    values = np.array([1.0, 2.0, 4.0])
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert t_interval(values) == pytest.approx(expected)
+
+
+def test_no_jackknife_of_what_is_not_finite():
+    huge = np.where(np.arange(N_FOLDS) % 2, 1e300, -1e300)
+    assert jackknife_interval(0.0, huge) is None
+    assert jackknife_interval(0.0, np.full(N_FOLDS, np.nan)) is None

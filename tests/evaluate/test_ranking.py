@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
 from synthgan.evaluate.intervals import bootstrap_interval
 from synthgan.evaluate.ranking import (
     auc_with_interval,
+    found_at,
     roc_curve,
-    true_positive_rate,
     weighted_auc,
 )
 
@@ -48,14 +49,28 @@ def test_weights_count_rows():
     assert np.isnan(weighted_auc(scores, positive)(np.where(positive, 1, 0)))
 
 
-def test_true_positive_rate_counts_strictly_above_the_threshold():
-    negative = np.arange(200.0)  # at 1 %, two of them may be accused: 198 and 199
-    rate, (low, high) = true_positive_rate(np.array([197.0, 197.5, 198.5, 300]), negative)
-    assert rate == 0.75
-    assert low < rate < high
-    assert true_positive_rate(np.zeros(10), np.zeros(100))[0] == 0.0  # ties are no evidence
-    few = true_positive_rate(np.array([1.0, 2.0]), np.zeros(50))  # nobody may be accused
-    assert few[0] == 1.0
+def test_rows_count_that_are_strictly_above_the_threshold():
+    negative = np.arange(400.0)  # at 1 %, four of them may be accused: 396 to 399
+    score = found_at("found", np.array([395.0, 395.5, 396.5, 500]), negative, 0.01)
+    assert score.value == 0.75
+    assert score.interval[0] < 0.75 < score.interval[1]
+    assert score.best == pytest.approx(5 / 401)
+    assert found_at("found", np.zeros(10), np.zeros(400), 0.01).value == 0.0  # ties: no evidence
+    assert "needs at least 368" in found_at("found", np.ones(9), np.zeros(367), 0.01).reason
+
+
+@pytest.mark.parametrize(("n", "share", "shift"), [(500, 0.01, 0), (500, 0.01, 1), (50, 0.1, 0)])
+def test_intervals_count_that_the_threshold_is_uncertain(n, share, shift):
+    rng = np.random.default_rng(n)
+    truth = norm.sf(norm.isf(share) - shift)
+    found = [
+        found_at("found", rng.normal(shift, 1, n), rng.normal(size=n), share) for _ in range(400)
+    ]
+    held = np.mean([s.interval[0] <= truth <= s.interval[1] for s in found])
+    assert held > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 400)
+    if shift == 0:  # chance is what the score says it is
+        values = np.array([s.value for s in found])
+        assert abs(values.mean() - found[0].best) < 4 * values.std() / 20
 
 
 def test_curve_ends_in_its_corners():

@@ -6,9 +6,7 @@ import pandas as pd
 import pytest
 
 from synthgan.evaluate import Report, evaluate
-from synthgan.evaluate.marginals import marginal
 from synthgan.evaluate.report import NO_GUARANTEE
-from synthgan.evaluate.tables import read_tables
 from synthgan.exceptions import DataError
 
 
@@ -120,6 +118,7 @@ def test_public_report_says_nothing_about_columns(report, tmp_path):
         assert not score.references
         if score.value:
             assert score.value == float(f"{report.scores[name].value:.2g}")
+    assert public.scores["exact_match_rate"].best is None  # that is a figure of the holdout
     assert Report(public.to_dict()).to_dict() == public.to_dict()
 
 
@@ -149,30 +148,10 @@ def test_rare_levels_and_extremes_are_hidden(tmp_path):
     assert "common" in html
 
 
-def test_marginals_add_up(people, other_people):
-    tables = read_tables(people, other_people)
-    for name in people:
-        shown = marginal(tables.train, tables.synthetic, name)
-        for k, table in enumerate(("train", "synthetic")):
-            assert sum(shown[table]) + shown["missing"][k] == pytest.approx(1)
-    few = read_tables(people.head(15), people.head(15))
-    assert marginal(few.train, few.synthetic, "age") is None
-
-
-def test_axis_labels():
-    day = pd.to_datetime(["2020-01-01 12:30"] * 20)
-    frame = pd.DataFrame({"d": day, "t": pd.to_timedelta([90] * 20, unit="s"), "n": [1234.5] * 20})
-    tables = read_tables(frame, frame)
-    lows = [marginal(tables.train, tables.synthetic, c)["low"] for c in frame]
-    assert lows == ["2020-01-01 12:30", "90 s", "1234"]
-
-
-def test_many_levels_are_pooled():
-    frame = pd.DataFrame({"a": [f"l{i % 20}" for i in range(400)]})
-    tables = read_tables(frame, frame)
-    labels = marginal(tables.train, tables.synthetic, "a")["labels"]
-    assert len(labels) == 13
-    assert labels[-1] == "(8 more levels)"
+def test_a_fit_that_diverged_is_reported(people):
+    history = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("inf")}]
+    report = evaluate(people, people, level="quick", history=history)
+    assert [entry["loss"] for entry in report.to_dict()["history"]] == [None, None]
 
 
 def test_files_are_whole_or_absent(report, tmp_path, monkeypatch):

@@ -189,3 +189,17 @@ def test_row_keys():
     keys = read_tables(frame, frame).train.row_keys()
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+def test_numbers_that_could_not_be_squared_are_refused():
+    frame = pd.DataFrame({"x": [1.0, 2.0, np.nan]})
+    with pytest.raises(DataError, match="'x' of the synthetic table holds numbers beyond 1e\\+140"):
+        read_tables(frame, pd.DataFrame({"x": [1.0, -1e141]}))
+    kept = read_tables(frame, pd.DataFrame({"x": [1.0, 1e139]}))
+    assert kept.synthetic["x"].max() == 1e139
+
+
+def test_lone_surrogates_become_question_marks():
+    frame = pd.DataFrame({"na\ud800me": ["a\udfff", "b"]})
+    column = read_tables(frame, frame).train.columns[0]
+    assert (column.name, set(column.levels)) == ("na?me", {"a?", "b"})

@@ -51,3 +51,19 @@ def test_odd_columns(people, other_people, column):
     odd = {"nothing": np.nan, "one": 1}
     frames = [frame.assign(**odd) for frame in (people, other_people, other_people)]
     assert column not in look(*frames)[1]
+
+
+def test_columns_with_few_values_are_left_out(people, other_people):
+    few = other_people.copy()
+    few.loc[few.index[15:], "wage"] = np.nan  # 15 test rows are too few
+    _, rows = look(people, other_people, few)
+    assert "wage" not in rows
+    assert "age" in rows
+
+
+def test_classes_that_the_synthetic_table_lacks_count_as_guesses(people, other_people, make_people):
+    fresh = make_people(1200, 5)
+    other_levels = fresh.assign(job=fresh["job"].map({"clerk": "x", "smith": "y"}))
+    kept, lost = (look(people, t, other_people)[1]["job"] for t in (fresh, other_levels))
+    assert kept["synthetic"] > 0.5
+    assert lost["synthetic"] < 0.1

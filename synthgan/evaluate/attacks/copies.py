@@ -17,6 +17,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest, row_budget
 from synthgan.evaluate.intervals import Z95, difference_of_means, wilson
 from synthgan.evaluate.measure import Measurement, Setting
+from synthgan.evaluate.ranking import found_at
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table
 
@@ -27,6 +28,9 @@ SMOKE_TEST = "smoke test, not evidence of privacy"
 MAX_ROWS = 5_000
 #: A synthetic row is a near copy if it lies closer to train than this share of control rows does.
 NEAR_SHARE = 0.01
+#: Rows that are looked for near copies, and most comparisons with (all) train rows for it.
+MAX_LOOKED_AT = 2_000
+MAX_COMPARISONS = 1e9
 #: A value is rare if fewer train rows than this hold it.
 RARE_COUNT = 5
 #: Fewest train rows with rare values for a column to count by itself.
@@ -39,14 +43,16 @@ Floats = npt.NDArray[np.float32]
 def measure(setting: Setting, table: Table) -> Measurement:
     """Return exact copies, near copies, and shares of distances.
 
-    Train and control are cut to the same number of rows, all tables to 5,000 at most (fewer if
-    there are more than 20 columns, 1,000 at 500 columns).
+    For the shares of distances, train and control are cut to the same number of rows, all tables
+    to 5,000 at most (fewer if there are more than 20 columns, 1,000 at 500 columns): copies of
+    rows outside the cut are not seen. Near copies are looked for among 2,000 rows, and in as much
+    of train as 1e9 comparisons allow.
 
     Returns
     -------
     Measurement
         ``exact_match_rate``; ``near_copy_rate``, the share of rows closer to a train row than
-        99 % of the control rows are to their nearest train row (0.01 is what real rows score);
+        99 % of the control rows are to their nearest train row (real rows score about 0.01);
         ``dcr_share``; ``nndr_share``, the share of rows whose distances to the nearest and second
         nearest train row are further apart, as a ratio, than those to control rows: 0.5 if rows
         are as close to a single person in train as in control. All are smoke tests.
@@ -62,37 +68,43 @@ def measure(setting: Setting, table: Table) -> Measurement:
         reason = reason if setting.control is None else "needs three rows in every table"
         gone = [Score.not_computable(*(n, reason, d, b), note=SMOKE_TEST) for n, d, b in absent]
         return Measurement([*scores, *gone])
-    to_train, to_control, between = _distances(setting.train, setting.control, table, setting.seed)
-    limit = float(np.quantile(between, NEAR_SHARE))
-    near = float((to_train[:, 0] <= limit).mean())
-    if limit <= _TIE:
-        reason = "more than 1 % of the control rows equal a train row"
-        scores.append(
-            Score.not_computable("near_copy_rate", reason, "near", NEAR_SHARE, SMOKE_TEST)
-        )
-    else:
-        ends = wilson(near, len(to_train))
-        scores.append(Score("near_copy_rate", near, "near", NEAR_SHARE, ends, note=SMOKE_TEST))
+    scores.append(_near_copies(setting.train, setting.control, table, setting.seed))
+    to_train, to_control = _distances(setting.train, setting.control, table, setting.seed)
     scores.append(_share("dcr_share", to_train[:, 0], to_control[:, 0]))
     ratios = [d[:, 0] / np.maximum(d[:, 1], _TIE) for d in (to_train, to_control)]
     scores.append(_share("nndr_share", ratios[0], ratios[1]))
     return Measurement(scores)
 
 
-def _distances(
-    train: Table, control: Table, table: Table, seed: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return two nearest distances of rows to train and to control, and of control to train."""
+def _near_copies(train: Table, control: Table, table: Table, seed: int) -> Score:
+    name = "near_copy_rate"
+    most = int(MAX_COMPARISONS / (MAX_LOOKED_AT * len(train.columns)))
+    train = train.sample(most, numpy_generator(seed, "near copies train"))
+    space = Space(train)
+    copies, others = (
+        nearest(space, part.sample(MAX_LOOKED_AT, numpy_generator(seed, "near copies", k)), train)[
+            0
+        ][:, 0].astype(np.float64)
+        for k, part in enumerate((table, control))
+    )
+    if float(np.quantile(others, NEAR_SHARE)) <= _TIE:
+        reason = "1 % of the control rows equal a train row"
+        return Score.not_computable(name, reason, "near", NEAR_SHARE, SMOKE_TEST)
+    return found_at(name, -copies, -others, NEAR_SHARE, note=SMOKE_TEST)
+
+
+def _distances(train: Table, control: Table, table: Table, seed: int) -> tuple[Floats, Floats]:
+    """Return two nearest distances of rows to as many train and control rows."""
     most = row_budget(len(train.columns), MAX_ROWS)
     n_rows = min(len(train), len(control), most)
     rows = table.sample(most, numpy_generator(seed, "dcr candidate"))
-    train, control = (
+    cut = [
         part.sample(n_rows, numpy_generator(seed, "dcr reference", k))
         for k, part in enumerate((train, control))
-    )
-    space = Space(train)
-    to_train, to_control = (nearest(space, rows, part, 2)[0] for part in (train, control))
-    return to_train, to_control, nearest(space, control, train)[0][:, 0]
+    ]
+    space = Space(cut[0])
+    to_train, to_control = (nearest(space, rows, part, 2)[0] for part in cut)
+    return to_train, to_control
 
 
 def _share(name: str, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Score:
@@ -121,7 +133,7 @@ def dcr_share(train: Table, holdout: Table | None, candidate: Table, *, seed: in
     if holdout is None:
         reason = "needs a holdout of real rows"
         return Score.not_computable("dcr_share", reason, "near", 0.5, SMOKE_TEST)
-    to_train, to_holdout, _ = _distances(train, holdout, candidate, seed)
+    to_train, to_holdout = _distances(train, holdout, candidate, seed)
     return _share("dcr_share", to_train[:, 0], to_holdout[:, 0])
 
 

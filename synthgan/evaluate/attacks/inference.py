@@ -90,7 +90,7 @@ def _right_guesses(
     """Return 1 where the guess is right; shape (targets, secrets)."""
     a, b = space.scaled(targets), space.scaled(rows)
     right = np.zeros((len(targets), len(secrets)))
-    margins = [_margin(train, k) for k in secrets]
+    margins = [_margin(train, k) / space.span[k] for k in secrets]
     for start in range(0, len(a), _CHUNK_ROWS):
         part = slice(start, start + _CHUNK_ROWS)
         whole = space.distances(a[part], b)
@@ -98,7 +98,7 @@ def _right_guesses(
             rest = whole - space.distances(a[part], b, np.array([k]))
             guess, truth = b[rest.argmin(axis=1), k], a[part, k]
             same = np.isnan(guess) & np.isnan(truth)
-            right[part, j] = same | (np.abs(guess - truth) <= margins[j] / space.span[k])
+            right[part, j] = same | (np.abs(guess - truth) <= margins[j])
     return right
 
 

@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +23,16 @@ import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest
-from synthgan.evaluate.intervals import bootstrap_interval
+from synthgan.evaluate.intervals import clipped, t_interval
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import auc_with_interval, roc_curve, true_positive_rate
+from synthgan.evaluate.ranking import auc_with_interval, found_at, roc_curve
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table
 
 __all__ = ["MAX_POOL_ROWS", "measure", "shadow_rows"]
 
 MAX_POOL_ROWS = 1_000
-MIN_MODELS = 8
+MIN_MODELS = 16
 N_TARGETS = 200
 NAMES = ("shadow_auc", "shadow_tpr_at_1pct_fpr")
 
@@ -70,9 +71,10 @@ def measure(
     Returns
     -------
     Measurement
-        ``shadow_auc`` and ``shadow_tpr_at_1pct_fpr`` over (model, target) pairs that the attack
-        has not seen; the interval of the AUC is a bootstrap over attacked models. Details
-        ``roc_shadow``.
+        ``shadow_auc``, the mean over the attacked models, and ``shadow_tpr_at_1pct_fpr``, over
+        (model, target) pairs that the attack has not seen. Targets of one model stand and fall
+        together, so intervals are Student's over models; that of the TPR is at least as wide as
+        that over pairs. Details ``roc_shadow``.
     """
     from sklearn.ensemble import RandomForestClassifier
 
@@ -93,25 +95,22 @@ def measure(
     )
     forest.fit(x[:half].reshape(-1, x.shape[2]), y[:half].ravel())
     found = forest.predict_proba(x[half:].reshape(-1, x.shape[2]))[:, 1].reshape(-1, len(targets))
-    return _scores(found, y[half:], setting.seed)
+    return _scores(found, y[half:])
 
 
-def _scores(found: Floats, members: npt.NDArray[np.bool_], seed: int) -> Measurement:
+def _scores(found: Floats, members: npt.NDArray[np.bool_]) -> Measurement:
+    """Score what the attack says of (attacked model, target) pairs."""
+    pairs = list(zip(found, members, strict=True))
+    areas = np.array([auc_with_interval(f[m], f[~m])[0] for f, m in pairs])
+    auc, interval = float(areas.mean()), clipped(t_interval(areas), float(areas.mean()), 0.0, 1.0)
     positive, negative = found[members], found[~members]
-    auc, _ = auc_with_interval(positive, negative)
-
-    def resampled(weights: npt.NDArray[np.int64]) -> float:
-        rows = np.repeat(np.arange(len(found)), weights)
-        return auc_with_interval(found[rows][members[rows]], found[rows][~members[rows]])[0]
-
-    interval = bootstrap_interval(resampled, len(found), numpy_generator(seed, "shadow bootstrap"))
-    if interval is not None:
-        interval = min(interval[0], auc), max(interval[1], auc)
-    rate, rate_interval = true_positive_rate(positive, negative)
-    scores = [
-        Score(NAMES[0], auc, "near", 0.5, interval),
-        Score(NAMES[1], rate, "near", 0.01, rate_interval),
-    ]
+    rate = found_at(NAMES[1], positive, negative, 0.01)
+    if rate.interval is not None and rate.value is not None:
+        threshold = np.sort(negative)[len(negative) - 1 - int(0.01 * len(negative))]
+        low, high = t_interval(np.array([(f[m] > threshold).mean() for f, m in pairs]))
+        ends = min(low, rate.interval[0]), max(high, rate.interval[1])
+        rate = dataclasses.replace(rate, interval=clipped(ends, rate.value, 0.0, 1.0))
+    scores = [Score(NAMES[0], auc, "near", 0.5, interval), rate]
     return Measurement(scores, {"roc_shadow": roc_curve(positive, negative)})
 
 

@@ -2,8 +2,8 @@
 
 The attacker turns a synthetic row into a description ("at least this old, this town, at most that
 wage") and hopes that exactly one person in train fits it. Any description of that length fits
-exactly one person now and then; what counts is how much more often it does in train than in as
-many control rows.
+exactly one person now and then; what counts is how many more it finds in train than in as many
+control rows.
 
 References
 ----------
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
-from synthgan.evaluate.intervals import difference_of_means
+from synthgan.evaluate.intervals import mean_interval
 from synthgan.evaluate.measure import Measurement, Setting
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table
@@ -26,7 +26,7 @@ from synthgan.evaluate.tables import Table
 __all__ = ["measure"]
 
 NAME = "singling_out_lift"
-MAX_ROWS = 10_000
+MAX_ROWS = 40_000
 MIN_ROWS = 20
 N_DESCRIPTIONS = 1_000
 N_TRIES = 8_000
@@ -40,14 +40,16 @@ def measure(setting: Setting, table: Table) -> Measurement:
     """Try up to 1,000 descriptions of three to eight columns that fit exactly one synthetic row.
 
     A category must be equal; a number above the median of the synthetic column must be at least
-    the value, another at most; a missing value must be missing. All tables are cut to the same
-    number of rows, at most 10,000.
+    the value, another at most; a missing value must be missing. At most 40,000 rows of a table
+    are looked at; a train table larger than control in parts as large as control.
 
     Returns
     -------
     Measurement
-        ``singling_out_lift``: share of descriptions that fit exactly one train row minus the share
-        that fit exactly one control row; interval normal over descriptions.
+        ``singling_out_lift``: how many train people a description singles out, on average, minus
+        how many strangers it would: the share of descriptions that fit exactly one row of a part
+        of train, minus the share that fit exactly one control row, summed over the parts.
+        Interval normal over descriptions.
     """
     reason, control = setting.obstacle(MIN_ROWS, 2), setting.control
     if reason is not None or control is None:
@@ -55,27 +57,32 @@ def measure(setting: Setting, table: Table) -> Measurement:
     if len(table) < MIN_ROWS:
         return Measurement([Score.not_computable(NAME, f"needs {MIN_ROWS} rows", "near", 0.0)])
     generator = numpy_generator(setting.seed, "singling out")
-    n_rows = min(MAX_ROWS, len(setting.train), len(control))
-    real = [part.sample(n_rows, generator).matrix() for part in (setting.train, control)]
+    strangers, people = (
+        part.take(generator.permutation(len(part))[:MAX_ROWS]).matrix()
+        for part in (control, setting.train)
+    )
+    size = min(len(strangers), len(people))
+    n_parts = len(people) // size
+    parts = [strangers[:size], *np.split(people[: n_parts * size], n_parts)]
+    released = table.sample(MAX_ROWS, generator).matrix()
     codes = np.array([c.kind == "categorical" for c in setting.train.columns], dtype=bool)
-    released = table.sample(n_rows, generator).matrix()
     centres = np.array([_median(column) for column in released.T])
     alone = []
     for k in range(N_TRIES):
         row = released[generator.integers(len(released))]
         length = min(LENGTHS[k % len(LENGTHS)], released.shape[1])
         columns = generator.choice(released.shape[1], length, replace=False)
-        fits = [_fits(part, row, columns, codes, centres).sum() for part in (released, *real)]
-        if fits[0] == 1:
-            alone.append([count == 1 for count in fits[1:]])
+        if _n_fitting(released, row, columns, codes, centres) == 1:
+            fits = [_n_fitting(part, row, columns, codes, centres) == 1 for part in parts]
+            alone.append(sum(fits[1:]) - n_parts * fits[0])
         if len(alone) == N_DESCRIPTIONS:
             break
     if len(alone) < MIN_ROWS:
         reason = "hardly any description fits exactly one synthetic row"
         return Measurement([Score.not_computable(NAME, reason, "near", 0.0)])
-    hits = np.array(alone, dtype=np.float64)
-    lift, interval = difference_of_means(hits[:, 0], hits[:, 1])
-    return Measurement([Score(NAME, lift, "near", 0.0, interval)])
+    excess = np.array(alone, dtype=np.float64)
+    lift = float(excess.mean())
+    return Measurement([Score(NAME, lift, "near", 0.0, mean_interval(excess))])
 
 
 def _median(column: Floats) -> float:
@@ -83,21 +90,22 @@ def _median(column: Floats) -> float:
     return float(np.median(present)) if len(present) else 0.0
 
 
-def _fits(
+def _n_fitting(
     matrix: Floats,
     row: Floats,
     columns: npt.NDArray[np.int64],
     codes: npt.NDArray[np.bool_],
     centres: Floats,
-) -> npt.NDArray[np.bool_]:
-    """Return which rows fit the description of `row` by `columns`."""
-    fit = np.ones(len(matrix), dtype=bool)
+) -> int:
+    """Return how many rows fit the description of `row` by `columns`."""
+    fit = np.arange(len(matrix))
     for k in columns:
-        values, wanted = matrix[:, k], row[k]
+        values, wanted = matrix[fit, k], row[k]
         if np.isnan(wanted):
-            fit &= np.isnan(values)
+            same = np.isnan(values)
         elif codes[k]:
-            fit &= values == wanted
+            same = values == wanted
         else:
-            fit &= values >= wanted if wanted > centres[k] else values <= wanted
-    return fit
+            same = values >= wanted if wanted > centres[k] else values <= wanted
+        fit = fit[same]
+    return len(fit)

@@ -7,6 +7,7 @@ References
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import pandas as pd
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.learners import Booster, features, make_booster, quietly, row_limit
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import auc_with_interval, roc_curve
+from synthgan.evaluate.ranking import auc_score, auc_with_interval, roc_curve
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table
 
@@ -31,7 +32,7 @@ MAX_ROWS = 50_000
 #: Rows that occur up to this often in a table are kept on one side of the split.
 MAX_COPIES = 20
 
-_MEMORY = "below 0.5: the judge took synthetic rows for train rows that it had seen"
+_MEMORY = "below 0.5: synthetic rows repeat single values, or rows, that the judge saw in train"
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,9 +48,10 @@ class _Judged:
     names: tuple[str, ...]
 
     def score(self, name: str) -> Score:
-        auc, interval = auc_with_interval(self.found[self.n_real :], self.found[: self.n_real])
-        note = _MEMORY if interval[1] < 0.5 else ""
-        return Score(name, auc, "near", 0.5, interval, note=note)
+        score = auc_score(name, self.found[self.n_real :], self.found[: self.n_real])
+        if score.interval is not None and score.interval[1] < 0.5:
+            return dataclasses.replace(score, note=_MEMORY)
+        return score
 
 
 def measure(setting: Setting, table: Table) -> Measurement:
@@ -91,9 +93,10 @@ def c2st(
     """Return the AUC of boosted trees that tell `real` from `synthetic` on unseen rows.
 
     Both tables are cut to the same number of rows (at most 50,000, drawn at random). One half of
-    each trains the judge, the other half is scored. Copies of a real row stay in the half of the
-    original: a judge that saw the original as real would otherwise be fooled by its copy, and a
-    bootstrap of the real table would score 0.4 instead of 0.5.
+    each trains the judge, the other half is scored. Equal rows, in whichever table, stay in the
+    same half: a judge that saw a row as real would otherwise be fooled by its copy, and a
+    bootstrap of the real table would score 0.4 instead of 0.5; a judge that saw one of several
+    equal synthetic rows would know the others.
 
     Parameters
     ----------
@@ -176,15 +179,16 @@ def _halves(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return 0 or 1 for every row: the half it goes to.
 
-    Only rows that occur at most 20 times in each table bind their copies; frequent rows, such as
-    all rows of a table with few levels, are split freely.
+    Equal rows go together if they occur at most 20 times in each table; frequent rows, such as
+    all rows of a table with few levels, are split freely, as are rows that occur once.
     """
     keys = np.array(real.row_keys() + synthetic.row_keys(), dtype=object)
     content, distinct = pd.factorize(keys)
     content_real, content_synthetic = np.split(content, [len(real)])
     n_real = np.bincount(content_real, minlength=len(distinct))
     n_synthetic = np.bincount(content_synthetic, minlength=len(distinct))
-    binding = (n_real > 0) & (n_real <= MAX_COPIES) & (n_synthetic <= MAX_COPIES)
+    most = np.maximum(n_real, n_synthetic)
+    binding = (n_real + n_synthetic > 1) & (most <= MAX_COPIES)
     side = np.zeros(len(distinct), dtype=np.int64)
     side[binding] = _alternating(int(binding.sum()), generator)
     half_real, half_synthetic = (
