@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
-from synthgan.evaluate.learners import quietly
-from synthgan.evaluate.maps import blocks
+from synthgan.evaluate.learners import blocks, quietly
 from synthgan.evaluate.measure import Setting
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table

@@ -20,6 +20,7 @@ from synthgan.exceptions import ParameterError
 __all__ = [
     "BOOSTERS",
     "Booster",
+    "blocks",
     "check_booster",
     "features",
     "make_booster",
@@ -35,6 +36,8 @@ N_TREES = 150
 MAX_CELLS = 5_000_000
 #: Levels beyond this many share one code: boosters store a code in one byte.
 MAX_LEVELS = 254
+#: Levels of a column that get an axis each in :func:`blocks`.
+MAX_AXES = 10
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,6 +94,35 @@ def _scaled(x: Floats, y: Floats) -> tuple[Floats, Floats]:
             centre = float(np.nanmedian(x))
             x, y = x - centre, y - centre
     return x, y
+
+
+def blocks(train: Table, table: Table) -> tuple[Floats, Floats]:
+    """Return both tables as matrices: ranks of numbers, one-hot codes of frequent levels.
+
+    Returns
+    -------
+    ndarray of shape (rows of train, features)
+    ndarray of shape (rows of table, features)
+        Ranks lie in [0, 1], 0.5 for missing; codes are 0 or 0.71, so that two unequal levels are
+        as far apart as the two ends of a number.
+    """
+    x, y, codes, _ = features(train, table)
+    parts: list[tuple[Floats, Floats]] = []
+    for k, code in enumerate(codes):
+        a, b = x[:, k], y[:, k]
+        if code:
+            levels = np.arange(MAX_AXES)
+            parts.append(((a[:, None] == levels) / np.sqrt(2), (b[:, None] == levels) / np.sqrt(2)))
+            continue
+        ordered = np.sort(a[~np.isnan(a)])
+        parts.append((_ranks(a, ordered)[:, None], _ranks(b, ordered)[:, None]))
+    left, right = (np.concatenate([part[side] for part in parts], axis=1) for side in (0, 1))
+    return left, right
+
+
+def _ranks(values: Floats, ordered: Floats) -> Floats:
+    ends = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return np.where(np.isnan(values), 0.5, ends / (2 * len(ordered)))
 
 
 def _hist_gradient_boosting(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from synthgan.evaluate.marginals import MIN_ROWS, marginal
+from synthgan.evaluate.report.marginals import MIN_ROWS, marginal
 from synthgan.evaluate.tables import read_tables
 
 

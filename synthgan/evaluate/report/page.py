@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from synthgan.evaluate.figures import (
+from synthgan.evaluate.report.figures import (
     draw_bars,
     draw_curves,
     draw_heat_map,
@@ -15,8 +15,8 @@ from synthgan.evaluate.figures import (
     draw_row_map,
     shortened,
 )
+from synthgan.evaluate.report.titles import REFERENCE_TITLES, describe, format_number
 from synthgan.evaluate.score import REFERENCES
-from synthgan.evaluate.titles import REFERENCE_TITLES, describe, format_number
 from synthgan.evaluate.verdict import HEADLINES, in_words
 
 __all__ = ["render_fragment", "render_page"]
@@ -80,7 +80,7 @@ def render_fragment(data: Data) -> str:
 
 
 def _style() -> str:
-    return resources.files("synthgan.evaluate").joinpath("report.css").read_text("utf-8")
+    return resources.files("synthgan.evaluate.report").joinpath("report.css").read_text("utf-8")
 
 
 # --- summary -------------------------------------------------------------------------------------

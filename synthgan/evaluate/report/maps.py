@@ -8,50 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
-from synthgan.evaluate.learners import features, quietly
+from synthgan.evaluate.learners import blocks, quietly
 from synthgan.evaluate.tables import Table
 
-__all__ = ["MIN_ROWS", "blocks", "row_map"]
+__all__ = ["MIN_ROWS", "row_map"]
 
-#: Fewest train rows in a cell that is shown, and in a level that gets an axis.
+#: Fewest train rows in a cell that is shown.
 MIN_ROWS = 10
 MAX_ROWS = 20_000
 N_CELLS = 26
-_MAX_LEVELS = 10
-
-Floats = npt.NDArray[np.float64]
-
-
-def blocks(train: Table, table: Table) -> tuple[Floats, Floats]:
-    """Return both tables as matrices: ranks of numbers, one-hot codes of frequent levels.
-
-    Returns
-    -------
-    ndarray of shape (rows of train, features)
-    ndarray of shape (rows of table, features)
-        Ranks lie in [0, 1], 0.5 for missing; codes are 0 or 0.71, so that two unequal levels are
-        as far apart as the two ends of a number.
-    """
-    x, y, codes, _ = features(train, table)
-    parts: list[tuple[Floats, Floats]] = []
-    for k, code in enumerate(codes):
-        a, b = x[:, k], y[:, k]
-        if code:
-            levels = np.arange(_MAX_LEVELS)
-            parts.append(((a[:, None] == levels) / np.sqrt(2), (b[:, None] == levels) / np.sqrt(2)))
-            continue
-        ordered = np.sort(a[~np.isnan(a)])
-        parts.append((_ranks(a, ordered)[:, None], _ranks(b, ordered)[:, None]))
-    left, right = (np.concatenate([part[side] for part in parts], axis=1) for side in (0, 1))
-    return left, right
-
-
-def _ranks(values: Floats, ordered: Floats) -> Floats:
-    ends = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return np.where(np.isnan(values), 0.5, ends / (2 * len(ordered)))
 
 
 def row_map(train: Table, table: Table, seed: int) -> dict[str, Any] | None:

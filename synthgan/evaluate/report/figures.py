@@ -38,7 +38,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def draw_marginal(marginal: Mapping[str, Any]) -> str:
-    """Return the SVG of one :func:`~synthgan.evaluate.marginals.marginal`."""
+    """Return the SVG of one :func:`~synthgan.evaluate.report.marginals.marginal`."""
     draw = _draw_levels if marginal["kind"] == "categorical" else _draw_bins
     return draw(marginal)
 
@@ -161,7 +161,7 @@ def _cell(
 
 
 def draw_row_map(cells: Sequence[Sequence[float]], title: str, top: float) -> str:
-    """Return the SVG of one side of a :func:`~synthgan.evaluate.maps.row_map`."""
+    """Return the SVG of one side of a :func:`~synthgan.evaluate.report.maps.row_map`."""
     size = 12
     parts = [
         f'<rect class="hot" x="{k * size}" y="{i * size}" width="{size}" height="{size}" '

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from synthgan.evaluate.diagnosis import Finding
-from synthgan.evaluate.maps import row_map
-from synthgan.evaluate.marginals import marginal
-from synthgan.evaluate.page import render_fragment, render_page
+from synthgan.evaluate.report.maps import row_map
+from synthgan.evaluate.report.marginals import marginal
+from synthgan.evaluate.report.page import render_fragment, render_page
+from synthgan.evaluate.report.titles import format_number
 from synthgan.evaluate.score import REFERENCES, Score
 from synthgan.evaluate.tables import Tables
-from synthgan.evaluate.titles import format_number
 from synthgan.evaluate.verdict import HEADLINES, in_words, overall, verdict
 from synthgan.exceptions import DataError
 from synthgan.io import write_atomically
@@ -163,7 +163,7 @@ class Report:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML file, whole or not at all.
 
-        It holds no train row: see ``synthgan.evaluate.marginals`` for what is shown.
+        It holds no train row: see ``synthgan.evaluate.report.marginals`` for what is shown.
 
         Raises
         ------
