@@ -146,7 +146,7 @@ class TrainingOptions:
         sizes: dict[str, Any] = {
             "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
             "steps": max(int(steps), 1),
-            "weight_decay": min(3e3 / max(n_rows, 1), 10.0),
+            "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
         }
         return cls(**{**sizes, **changes})
