@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synthgan._runtime import torch_generator
-from synthgan.networks import RowGenerator
+from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.sampling import Sampler
 from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = [
-    "gradient_penalty",
-    "masked_cross_entropy",
-    "relativistic_critic_loss",
-    "relativistic_generator_loss",
-]
+__all__ = ["LOSSES", "AdversarialLoss", "gradient_penalty", "masked_cross_entropy"]
 
 
 def masked_cross_entropy(logits: Sequence[Tensor], tokens: Tensor, visible: Tensor) -> Tensor:
@@ -39,14 +35,35 @@ def masked_cross_entropy(logits: Sequence[Tensor], tokens: Tensor, visible: Tens
     return loss / len(tokens)
 
 
-def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return ``mean softplus(fake - real)`` of paired scores (Huang et al., arXiv:2501.05441)."""
-    return F.softplus(fake - real).mean()
+@dataclass(frozen=True, slots=True)
+class AdversarialLoss:
+    """Two sides of a game, each a function ``(scores of real, scores of fake) -> ()``."""
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
 
 
-def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return ``mean softplus(real - fake)``, the mirror image of the critic's loss."""
-    return F.softplus(real - fake).mean()
+#: Losses of a game by name: relativistic pairing (Huang et al. 2024, arXiv:2501.05441), the
+#: original non-saturating one (Goodfellow et al. 2014, arXiv:1406.2661), hinge (Lim, Ye 2017,
+#: arXiv:1705.02894), and least squares (Mao et al. 2017, arXiv:1611.04076).
+LOSSES = {
+    "relativistic": AdversarialLoss(
+        lambda real, fake: F.softplus(fake - real).mean(),
+        lambda real, fake: F.softplus(real - fake).mean(),
+    ),
+    "non-saturating": AdversarialLoss(
+        lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+        lambda real, fake: F.softplus(-fake).mean(),
+    ),
+    "hinge": AdversarialLoss(
+        lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+        lambda real, fake: -fake.mean(),
+    ),
+    "least squares": AdversarialLoss(
+        lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.square().mean()),
+        lambda real, fake: 0.5 * (fake - 1).square().mean(),
+    ),
+}
 
 
 def gradient_penalty(scores: Tensor, inputs: Tensor) -> Tensor:
@@ -54,7 +71,7 @@ def gradient_penalty(scores: Tensor, inputs: Tensor) -> Tensor:
 
     On real rows this is R1, on generated rows R2 (Mescheder et al. 2018, arXiv:1801.04406).
 
-    Shape: scores (rows,), inputs (rows, features), part of the graph of `scores` -> ().
+    Shape: scores (rows,), inputs (rows, ...), part of the graph of `scores` -> ().
     """
     (gradient,) = torch.autograd.grad(scores.sum(), inputs, create_graph=True)
-    return 0.5 * gradient.square().sum(1).mean()
+    return 0.5 * gradient.float().flatten(1).square().sum(1).mean()

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
-from synthgan.networks import JointBranch, RowGenerator
+from synthgan.networks.rows import JointBranch, RowGenerator
 
 __all__ = ["BLOCK", "Sampler", "random_groups"]
 

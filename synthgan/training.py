@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -280,7 +281,8 @@ def fit_loop(
     history: list[dict[str, Any]] = []
     best_value, best, worse = math.inf, None, 0
     sums: dict[str, Tensor] = {}
-    reason, first, begun = "finished", 0, time.monotonic()
+    counts: Counter[str] = Counter()
+    reason, begun = "finished", time.monotonic()
     start_share = deadline.used
     bar = tqdm(total=steps, desc=phase, disable=not progress, mininterval=0.5, unit="step")
     with bar:
@@ -289,6 +291,7 @@ def fit_loop(
             share = max(number / steps, min(used, 1.0))
             for name, value in step(number, share).items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+                counts[name] += 1  # some figures are not there in every step
             ema.update()
             bar.update()
             out_of_time = deadline.used >= 1
@@ -297,8 +300,8 @@ def fit_loop(
                 continue
             entry: dict[str, Any] = {"phase": phase, "epoch": len(history), "step": number + 1}
             entry["seconds"] = round(time.monotonic() - begun, 3)
-            entry.update({k: float(v) / (number + 1 - first) for k, v in sums.items()})
-            sums, first = {}, number + 1
+            entry.update({k: float(v) / counts[k] for k, v in sums.items()})
+            sums, counts = {}, Counter()
             if validate is not None:
                 ema.swap()
                 entry["validation"] = validate()

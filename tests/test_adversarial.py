@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from synthgan._runtime import torch_generator
-from synthgan.adversarial import few_step_error, fit_adversarial
-from synthgan.networks import JointBranch, RowCritic, RowGenerator
+from synthgan.adversarial.rows import few_step_error, fit_adversarial
+from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
 from synthgan.training import Deadline, TrainingOptions
 

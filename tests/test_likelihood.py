@@ -8,7 +8,7 @@ import torch
 
 from synthgan._runtime import torch_generator
 from synthgan.likelihood import calibrate, fit_likelihood, validation_loss
-from synthgan.networks import RowGenerator
+from synthgan.networks.rows import RowGenerator
 from synthgan.sampling import Sampler
 from synthgan.training import Deadline, TrainingOptions
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from synthgan._runtime import torch_generator
 from synthgan.likelihood import draw_masks
-from synthgan.networks import RowCritic, RowGenerator, TokenTable
+from synthgan.networks.rows import RowCritic, RowGenerator, TokenTable
 from synthgan.objectives import (
+    LOSSES,
     gradient_penalty,
     masked_cross_entropy,
-    relativistic_critic_loss,
-    relativistic_generator_loss,
 )
 
 
@@ -32,10 +32,17 @@ def test_masked_cross_entropy_counts_hidden_cells_once() -> None:
 
 def test_relativistic_losses_mirror_each_other() -> None:
     real, fake = draw(7), draw(7, seed=1)
-    torch.testing.assert_close(
-        relativistic_critic_loss(real, fake), relativistic_generator_loss(fake, real)
-    )
-    torch.testing.assert_close(relativistic_critic_loss(real, fake), F.softplus(fake - real).mean())
+    loss = LOSSES["relativistic"]
+    torch.testing.assert_close(loss.critic(real, fake), loss.generator(fake, real))
+    torch.testing.assert_close(loss.critic(real, fake), F.softplus(fake - real).mean())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_better_scores_mean_less_loss(name: str) -> None:
+    loss = LOSSES[name]
+    good, bad = torch.ones(4), torch.zeros(4)
+    assert loss.critic(good, bad) < loss.critic(bad, good)
+    assert loss.generator(good, good) < loss.generator(good, bad)
 
 
 def test_penalty_of_a_linear_critic_is_half_its_squared_norm() -> None:

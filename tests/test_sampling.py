@@ -9,7 +9,7 @@ from scipy.stats import chi2, chi2_contingency
 
 from synthgan import TabularGAN
 from synthgan._runtime import numpy_generator, torch_generator
-from synthgan.networks import JointBranch, RowGenerator
+from synthgan.networks.rows import JointBranch, RowGenerator
 from synthgan.sampling import BLOCK, Sampler, _draw, random_groups
 
 SIZES = (3, 4, 2)

@@ -22,7 +22,7 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
-from synthgan.adversarial import few_step_error, fit_adversarial
+from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.evaluate import drift
@@ -31,7 +31,7 @@ from synthgan.exceptions import DataError, ParameterError
 from synthgan.generation import TableSampler
 from synthgan.io import Container, read_with_container
 from synthgan.likelihood import calibrate, fit_likelihood
-from synthgan.networks import JointBranch, RowCritic, RowGenerator
+from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
 from synthgan.schema import Schema, infer_schema
 from synthgan.training import Callback, Deadline, TrainingOptions, parse_duration

@@ -6,9 +6,8 @@ hidden columns in one go, the critic compares real and generated completions of 
 cells, and the rest of the generator stays as it is. Full-step sampling, which reveals one column at
 a time, therefore loses nothing.
 
-Losses: relativistic pairing with zero-centred gradient penalties on real and generated rows (Huang
-et al. 2024, arXiv:2501.05441), penalties every few steps (lazy regularisation, Karras et al. 2020,
-arXiv:1912.04958, appendix B). Discrete cells pass the gradient straight through a Gumbel-softmax
+Losses: relativistic pairing with zero-centred gradient penalties, see
+:mod:`synthgan.adversarial.game`. Discrete cells pass the gradient straight through a Gumbel-softmax
 (Jang et al. 2017, arXiv:1611.01144).
 """
 
@@ -21,12 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator, torch_generator
-from synthgan.networks import JointBranch, RowCritic, RowGenerator
-from synthgan.objectives import (
-    gradient_penalty,
-    relativistic_critic_loss,
-    relativistic_generator_loss,
-)
+from synthgan.adversarial.game import critic_step, generator_step
+from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler, random_groups
 from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
 
@@ -96,18 +91,13 @@ def fit_adversarial(
             real = _onehots(rows, generator.sizes, seen + asked)
         fake = _complete(generator, joint, features, real, seen, asked, draw)
 
-        figures = _critic_step(
-            critic, optimizers[1], real, fake.detach(), seen, asked, number, options.penalty
-        )
-        for parameter in critic.parameters():
-            parameter.requires_grad_(False)
-        loss = relativistic_generator_loss(critic(real, seen, asked), critic(fake, seen, asked))
-        optimizers[0].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizers[0].step()
-        for parameter in critic.parameters():
-            parameter.requires_grad_(True)
-        return {"generator": loss, **figures}
+        def score(onehots: Tensor) -> Tensor:
+            n = len(onehots) // len(real)
+            return critic(onehots, seen.repeat(n, 1), asked.repeat(n, 1))
+
+        weight = options.penalty * _PENALTY_EVERY if number % _PENALTY_EVERY == 0 else 0.0
+        figures = critic_step(score, optimizers[1], real, fake.detach(), penalty=weight)
+        return figures | generator_step(score, critic, optimizers[0], real, fake)
 
     result = fit_loop(
         step,
@@ -199,34 +189,3 @@ def _complete(
         hard = F.one_hot(noisy.argmax(1), scores.shape[1]).to(soft.dtype)
         parts.append(hard + soft - soft.detach())
     return torch.cat(parts, dim=1)
-
-
-def _critic_step(
-    critic: RowCritic,
-    optimizer: torch.optim.Optimizer,
-    real: Tensor,
-    fake: Tensor,
-    seen: Tensor,
-    asked: Tensor,
-    number: int,
-    penalty: float,
-) -> dict[str, Tensor]:
-    """Make one step of the critic and return its figures."""
-    lazy = number % _PENALTY_EVERY == 0
-    both = torch.cat([real, fake]).requires_grad_(lazy)
-    scores = critic(both, torch.cat([seen, seen]), torch.cat([asked, asked]))
-    on_real, on_fake = scores.split(len(real))
-    loss = relativistic_critic_loss(on_real, on_fake)
-    figures = {
-        "critic": loss,
-        "sign_real": (on_real > 0).float().mean(),
-        "sign_fake": (on_fake > 0).float().mean(),
-    }
-    if lazy:  # R1 + R2 in one pass: the mean over both halves is half of their sum
-        square = 2 * gradient_penalty(scores, both)
-        loss = loss + penalty * _PENALTY_EVERY * square
-        figures["penalty"] = square * _PENALTY_EVERY
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return figures

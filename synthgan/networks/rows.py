@@ -1,8 +1,7 @@
-"""The networks: a generator that completes rows, and a critic that judges completions.
+"""Rows: a generator that completes them, and a critic that judges completions.
 
-Tensors in, tensors out: nothing here knows a column name, a loss or a data type. A row is a tensor
-of tokens, one small categorical variable per column. The extra token ``sizes[j]`` of variable ``j``
-means *hidden*.
+A row is a tensor of tokens, one small categorical variable per column. The extra token ``sizes[j]``
+of variable ``j`` means *hidden*.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from synthgan.networks.layers import Linear
 
 #: Cosines that describe the tokens of an ordered variable.
 WAVES = 32
@@ -91,13 +92,6 @@ def _cosines(n: int) -> np.ndarray[Any, Any]:
     frequency = np.arange(1, WAVES + 1)
     waves = np.cos(np.pi * position[:, None] * frequency) * math.sqrt(2.0)
     return np.where(frequency < n, waves / np.sqrt(frequency), 0.0)
-
-
-class Linear(nn.Linear):
-    """An affine map whose weights are drawn by its owner, not from the global generator."""
-
-    def reset_parameters(self) -> None:
-        """Leave the weights undrawn."""
 
 
 class ResidualBlock(nn.Module):

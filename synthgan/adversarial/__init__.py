@@ -1,0 +1,1 @@
+"""Fits against a critic: rows of tables, and images."""
