@@ -1,4 +1,4 @@
-"""Fit a conditional GAN to a table, sample synthetic rows, and prove what was written.
+"""Fit a conditional GAN to a table or to images, sample, and prove what was written.
 
 >>> from synthgan import TabularGAN
 """
@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthgan.adversarial.images import ImageOptions
     from synthgan.conditions import MISSING, NOT_MISSING
     from synthgan.estimators.base import load_model
+    from synthgan.estimators.images import ImageGAN
     from synthgan.estimators.tabular import TabularGAN
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
@@ -21,6 +23,8 @@ __all__ = [
     "MISSING",
     "NOT_MISSING",
     "Column",
+    "ImageGAN",
+    "ImageOptions",
     "Schema",
     "TabularGAN",
     "TrainingOptions",
@@ -32,6 +36,8 @@ _HOMES = {
     "MISSING": "conditions",
     "NOT_MISSING": "conditions",
     "Column": "schema",
+    "ImageGAN": "estimators.images",
+    "ImageOptions": "adversarial.images",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular",
     "TrainingOptions": "training",

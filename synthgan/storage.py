@@ -50,7 +50,7 @@ def write_model(
     parts = {
         _MODEL: json.dumps(model, ensure_ascii=False, sort_keys=True, allow_nan=False).encode(),
         _TENSORS: safetensors.numpy.save(
-            {k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}
+            {k: np.asarray(tensors[k], order="C") for k in sorted(tensors)}
         ),
     }
     listing = {

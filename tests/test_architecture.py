@@ -16,7 +16,7 @@ LAYERS = [
     ["synthgan.evaluate"],
     ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial"],
     ["synthgan.sampling", "synthgan.training"],
-    ["synthgan.networks", "synthgan.objectives"],
+    ["synthgan.networks", "synthgan.objectives", "synthgan.distortions"],
     ["synthgan.encoding", "synthgan.conditions"],
     ["synthgan.images"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["BaseSynthesizer", "load_model"]
 
 #: Estimator that a model file may name -> the module that defines it.
-ESTIMATORS = {"TabularGAN": "synthgan.estimators.tabular"}
+ESTIMATORS = {
+    "ImageGAN": "synthgan.estimators.images",
+    "TabularGAN": "synthgan.estimators.tabular",
+}
 
 
 class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]

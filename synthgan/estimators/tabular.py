@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from synthgan._runtime import (
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["TabularGAN"]
 
 Array = np.ndarray[Any, Any]
-Network = TypeVar("Network", bound=torch.nn.Module)
 _LARGEST_WIDTH, _LARGEST_DEPTH = 8192, 64
 _LATENT = 32
 _LIKELIHOOD_SHARE = 0.6  # of max_time, when an adversarial phase follows
@@ -541,15 +541,9 @@ class TabularGAN(BaseSynthesizer):
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        weights = {
-            f"generator.{name}": value.detach().cpu().numpy()
-            for name, value in self.generator_.state_dict().items()
-        }
+        weights = arrays_of("generator", self.generator_)
         if self.joint_ is not None:
-            weights |= {
-                f"joint.{name}": value.detach().cpu().numpy()
-                for name, value in self.joint_.state_dict().items()
-            }
+            weights |= arrays_of("joint", self.joint_)
         encoder = {f"encoder.{name}": array for name, array in self.encoder_.arrays().items()}
         model = {
             "schema": self.schema_.to_dict(),
@@ -582,7 +576,7 @@ class TabularGAN(BaseSynthesizer):
         loaded = cls(**parameters)
         loaded._check_parameters()
         loaded.schema_ = Schema.from_dict(model["schema"])
-        arrays = _with_prefix(tensors, "encoder.")
+        arrays = with_prefix(tensors, "encoder")
         loaded.encoder_ = TableEncoder.from_dict(loaded.schema_, model["encoder"], arrays)
         loaded._container = Container.from_dict(model["container"])
         loaded._has_y = bool(model["has_y"])
@@ -593,20 +587,16 @@ class TabularGAN(BaseSynthesizer):
         width, depth = _network_size(model["network"])
         sizes = [loaded.encoder_.sizes[j] for j in loaded._active]
         n_ordered = [loaded.encoder_.n_ordered[j] for j in loaded._active]
-        loaded.generator_ = _rebuild(
+        loaded.generator_ = rebuild(
             lambda: RowGenerator(sizes, n_ordered, width, depth),
-            _with_prefix(tensors, "generator."),
+            with_prefix(tensors, "generator"),
         ).to(device)
-        joint = _with_prefix(tensors, "joint.")
+        joint = with_prefix(tensors, "joint")
         loaded.joint_ = None
         if joint:
             build = lambda: JointBranch(len(sizes), width, _LATENT)  # noqa: E731
-            loaded.joint_ = _rebuild(build, joint).to(device)
+            loaded.joint_ = rebuild(build, joint).to(device)
         return loaded
-
-
-def _with_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _network_size(network: Mapping[str, Any]) -> tuple[int, int]:
@@ -614,19 +604,6 @@ def _network_size(network: Mapping[str, Any]) -> tuple[int, int]:
     check_number("network", "width", width, int, 1, _LARGEST_WIDTH)
     check_number("network", "depth", depth, int, 1, _LARGEST_DEPTH)
     return width, depth
-
-
-def _rebuild(build: Callable[[], Network], weights: dict[str, Array]) -> Network:
-    """Build a network after checking, without allocating it, that the weights fit it."""
-    with torch.device("meta"):
-        planned = build().state_dict()
-    expected = {name: tuple(value.shape) for name, value in planned.items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        raise ValueError("the weights do not fit the network")
-    network = build()
-    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
-    return network.eval().requires_grad_(False)
 
 
 def _join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:

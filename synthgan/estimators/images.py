@@ -1,0 +1,500 @@
+"""ImageGAN: a conditional GAN for small sets of small images."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from synthgan._runtime import (
+    half_precision,
+    logger,
+    numpy_generator,
+    resolve_device,
+    seed_from,
+    torch_generator,
+)
+from synthgan.adversarial.images import ImageOptions, fit_images
+from synthgan.encoding.labels import ConditionCoder
+from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.sizes import LARGEST_SIDE, SMALLEST_SIDE, check_sides, require_size
+from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
+from synthgan.exceptions import ParameterError
+from synthgan.images import ImageSet, contact_sheet, read_images, write_png
+from synthgan.networks.images import ARCHITECTURES
+from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_pixels, to_tensor
+from synthgan.training import Callback, Deadline, parse_duration
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["PRESETS", "ImageGAN"]
+
+Pixels = npt.NDArray[np.uint8]
+
+_PREVIEWED = 64
+
+#: Architecture and options by name.
+PRESETS: dict[str, tuple[str, ImageOptions]] = {
+    "resnet": ("residual", ImageOptions()),
+    "dcgan": (
+        "convolutional",
+        ImageOptions(
+            batch_size=128,
+            betas=(0.5, 0.999),
+            loss="non-saturating",
+            penalty=0.0,
+            ema=0.0,
+            distortions=(),
+        ),
+    ),
+    "vanilla": (
+        "dense",
+        ImageOptions(
+            batch_size=128,
+            betas=(0.5, 0.999),
+            loss="non-saturating",
+            penalty=0.0,
+            ema=0.0,
+            distortions=(),
+        ),
+    ),
+}
+
+
+class ImageGAN(BaseSynthesizer):
+    """A conditional GAN for images of 8 to 128 pixels, gray or RGB.
+
+    Images are conditioned on nothing, on a class, on several attributes, or on a vector of numbers
+    per image (so that embeddings of texts give images for texts).
+
+    Parameters
+    ----------
+    preset : {"resnet", "dcgan", "vanilla"}, default "resnet"
+        ``"resnet"``: residual networks, relativistic loss with penalties, distortions, averaged
+        weights (after R3GAN, arXiv:2501.05441). ``"dcgan"`` (arXiv:1511.06434) and ``"vanilla"``
+        (fully connected, arXiv:1406.2661) are the classics, for comparison.
+    random_state : int, numpy Generator, RandomState or None, default None
+        The same int gives the same model on one machine (unless `max_time` cuts the fit short).
+    device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
+    max_time : float, str or None, default None
+        Budget of the fit: seconds, or a text such as ``"10m"``. The learning-rate schedule shortens
+        to fit, and a usable model always results.
+    latent : int, default 64
+        Length of the latent vector.
+    width : int, default 32
+        Channels at half the full size; the cost of a step grows with its square.
+    options : ImageOptions or None, default None
+        Rarely changed settings; None takes those of the preset.
+    preview : path or None, default None
+        A folder in which a contact sheet of samples is written after each epoch.
+    callbacks : sequence of callable, default ()
+        Called after each epoch with a dict of figures; returning True ends the fit.
+    verbose : int, default 1
+        0 is silent, 1 shows a progress bar on standard error.
+
+    Attributes
+    ----------
+    generator_, critic_ : nn.Module
+        The trained networks; the generator has averaged weights.
+    classes_ : list
+        The classes, if there is one per image.
+    history_ : list of dict
+        Figures of every epoch.
+    n_images_ : int
+        Images that the model was fitted on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> digits = load_digits()
+    >>> images = (digits.images * 15.9375).astype("uint8")
+    >>> gan = ImageGAN(random_state=0, max_time="2s", verbose=0).fit(images, digits.target)
+    >>> samples, labels = gan.sample(3, labels=7)
+    >>> samples.shape, labels.tolist()
+    ((3, 8, 8), [7, 7, 7])
+    """
+
+    _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
+        "latent": (int, 1, 4096),
+        "width": (int, 4, 1024),
+        "verbose": (int, 0, 10),
+    }
+
+    def __init__(
+        self,
+        preset: str = "resnet",
+        *,
+        random_state: Any = None,
+        device: str = "auto",
+        max_time: float | str | None = None,
+        latent: int = 64,
+        width: int = 32,
+        options: ImageOptions | None = None,
+        preview: str | os.PathLike[str] | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 1,
+    ) -> None:
+        self.preset = preset
+        self.random_state = random_state
+        self.device = device
+        self.max_time = max_time
+        self.latent = latent
+        self.width = width
+        self.options = options
+        self.preview = preview
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.preset not in PRESETS:
+            raise ParameterError(
+                f"ImageGAN: preset must be one of {', '.join(map(repr, PRESETS))}; "
+                f"got {self.preset!r}."
+            )
+
+    # fitting ------------------------------------------------------------------------------------
+
+    def fit(self, images: Any, y: Any = None) -> Self:
+        """Learn the distribution of images given their labels.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+            Whatever :func:`synthgan.images.read_images` reads without further arguments.
+        y : array-like, DataFrame or None, default None
+            One class per image, a frame of attributes, or float vectors of shape
+            (images, numbers). Labels that come with `images` need not be repeated.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError, DataError
+            Before any training, naming the parameter, file or image and the fix.
+        """
+        self._check_parameters()
+        deadline = Deadline.after(parse_duration(self.max_time))
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
+        started = time.monotonic()
+        found = read_images(images, y)
+        check_sides(found)
+        coder = ConditionCoder.fit(found.labels)
+        architecture, own = PRESETS[self.preset]
+        options = self.options or own
+        networks = _build(architecture, found.size, found.channels, self.latent, coder, self.width)
+        for network, purpose in zip(networks, ("generator", "critic"), strict=True):
+            network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
+            placed(network, device)
+        pixels = as_bytes(found.pixels)
+        conditions = torch.from_numpy(_encoded(coder, found))
+        kept, held_out = _split(len(found), seed)
+        result = fit_images(
+            *networks,
+            pixels[kept].to(device),
+            conditions[kept].to(device),
+            options,
+            held_out=(pixels[held_out].to(device), conditions[held_out].to(device))
+            if len(held_out)
+            else None,
+            seed=seed,
+            precision=half_precision(device),
+            deadline=deadline,
+            callbacks=[*self._previews(networks[0], coder, device), *self.callbacks],
+            progress=bool(self.verbose),
+        )
+        logger.info("fit of images ended: %s", result.reason)
+        self.generator_, self.critic_ = (n.eval().requires_grad_(False) for n in networks)
+        self.coder_, self.classes_ = coder, coder.classes
+        self.history_, self.n_images_ = result.history, len(found)
+        self.seconds_ = round(time.monotonic() - started, 3)
+        self._size, self._channels = found.size, found.channels
+        self._flat = found.channels == 1 and not (
+            isinstance(images, np.ndarray) and images.ndim == 4
+        )
+        return self
+
+    def _previews(
+        self, generator: torch.nn.Module, coder: ConditionCoder, device: torch.device
+    ) -> list[Callback]:
+        if self.preview is None or coder.kind == "vectors":
+            return []
+        folder = Path(self.preview)
+        folder.mkdir(parents=True, exist_ok=True)
+        labels = coder.choose(_PREVIEWED, None, numpy_generator(0, "preview"))
+        condition = torch.from_numpy(_encode(coder, labels)).to(device)
+
+        def write(entry: dict[str, Any]) -> bool:
+            training = generator.training
+            generator.eval()
+            z = _latents(0, 0, self.latent, 1.0, device)
+            sheet = contact_sheet(to_pixels(_generate(generator, z, condition)), 8)
+            generator.train(training)
+            write_png(folder / f"step_{entry['step']:07d}.png", sheet)
+            return False
+
+        return [write]
+
+    # sampling -----------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n_samples: int | None = None,
+        *,
+        labels: Any = None,
+        truncation: float = 1.0,
+        random_state: Any = None,
+    ) -> Any:
+        """Draw images.
+
+        Parameters
+        ----------
+        n_samples : int, optional
+            Images to draw; 1 if `labels` does not say how many.
+        labels : optional
+            A class for all images, or one per image; a dict of some attributes, or a frame of all;
+            a vector, or one per image. None draws classes or attributes as often as they were
+            seen.
+        truncation : float, default 1.0
+            Factor of the latent vectors: below 1, more typical and less varied images.
+        random_state : int, Generator, RandomState or None, default None
+            The same int gives the same images, and the first do not depend on how many follow.
+
+        Returns
+        -------
+        ndarray of uint8, shape (images, height, width[, channels])
+            With channels if `fit` got them.
+        labels
+            One per image; only if `fit` got labels.
+
+        Raises
+        ------
+        ConditionError
+            If a label is unknown.
+        """
+        check_is_fitted(self)
+        check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        check_number("sample", "truncation", truncation, float, 0.0, 10.0)
+        seed = seed_from(random_state)
+        chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
+        conditions = _encode(self.coder_, chosen)
+        images = self._shaped(self._draw(conditions, seed, truncation))
+        if self.coder_.kind == "none":
+            return images
+        return images, chosen
+
+    def _draw(self, conditions: npt.NDArray[np.float32], seed: int, truncation: float) -> Pixels:
+        device = next(self.generator_.parameters()).device
+        blocks = [np.zeros((0, *self._size, self._channels), np.uint8)]
+        for k, start in enumerate(range(0, len(conditions), BLOCK)):
+            part = conditions[start : start + BLOCK]
+            whole = np.resize(part, (BLOCK, conditions.shape[1]))
+            z = _latents(seed, k, self.generator_.latent, truncation, device)  # type: ignore[arg-type]
+            made = _generate(self.generator_, z, torch.from_numpy(whole).to(device))
+            blocks.append(to_pixels(made)[: len(part)])
+        return np.concatenate(blocks)
+
+    def interpolate(self, a: int, b: int, n_samples: int = 8, *, labels: Any = None) -> Pixels:
+        """Return images on the way from one latent vector to another.
+
+        Parameters
+        ----------
+        a, b : int
+            Seeds of the two latent vectors: the ends are the first images that :meth:`sample`
+            gives for these as `random_state`.
+        n_samples : int, default 8
+            Images, the two ends among them.
+        labels : optional
+            As for :meth:`sample`; with two labels, or two vectors, the condition goes from the
+            first to the second.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_samples, height, width[, channels])
+        """
+        check_is_fitted(self)
+        check_number("interpolate", "n_samples", n_samples, int, 2, 10**6)
+        device = next(self.generator_.parameters()).device
+        latent = self.generator_.latent
+        ends = [_latents(seed_from(end), 0, latent, 1.0, device)[:1] for end in (a, b)]  # type: ignore[arg-type]
+        way = torch.linspace(0, 1, n_samples, device=device)[:, None]
+        chosen = self.coder_.choose(None, labels, numpy_generator(seed_from(a), "labels"))
+        conditions = torch.from_numpy(_encode(self.coder_, chosen)).to(device)
+        if len(conditions) > 2:
+            raise ParameterError("Give one label, or two: where to start and where to end.")
+        condition = conditions[:1] + way * (conditions[-1:] - conditions[:1])
+        latents = _between(ends[0], ends[1], way)
+        made = [
+            _generate(self.generator_, z, c)
+            for z, c in zip(torch.split(latents, BLOCK), torch.split(condition, BLOCK), strict=True)
+        ]
+        return self._shaped(to_pixels(torch.cat(made)))
+
+    def transform(self, images: Any) -> npt.NDArray[np.float32]:
+        """Return what the critic sees in images: features for other models.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+            Of the size that the model was fitted on.
+
+        Returns
+        -------
+        ndarray of float32, shape (images, features)
+        """
+        check_is_fitted(self)
+        found = require_size(read_images(images), self._size, self._channels)
+        device = next(self.critic_.parameters()).device
+        pixels = as_bytes(found.pixels)
+        with torch.no_grad():
+            parts = [
+                self.critic_.features(to_tensor(part.to(device)))  # type: ignore[operator]
+                for part in torch.split(pixels, BLOCK)
+            ]
+        return np.asarray(torch.cat(parts).float().cpu().numpy())
+
+    def _shaped(self, pixels: Pixels) -> Pixels:
+        return pixels[..., 0] if self._flat else pixels
+
+    # description and storage --------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is: a JSON-able dict of sizes, labels and figures of the fit."""
+        check_is_fitted(self)
+        return {
+            "estimator": type(self).__name__,
+            "privacy": "no formal guarantee",
+            "preset": self.preset,
+            "images": self.n_images_,
+            "size": list(self._size),
+            "channels": self._channels,
+            "labels": self.coder_.kind,
+            "classes": self.classes_,
+            "seconds": self.seconds_,
+            "parameters": sum(p.numel() for p in self.generator_.parameters()),
+            "epochs": len(self.history_),
+        }
+
+    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        model = {
+            "coder": self.coder_.to_dict(),
+            "network": {
+                "size": list(self._size),
+                "channels": self._channels,
+                "latent": self.latent,
+                "width": self.width,
+            },
+            "flat": self._flat,
+            "history": self.history_,
+            "n_images": self.n_images_,
+            "seconds": self.seconds_,
+            "parameters": {
+                "preset": self.preset,
+                "latent": self.latent,
+                "width": self.width,
+                "options": None if self.options is None else dataclasses.asdict(self.options),
+            },
+        }
+        weights = arrays_of("generator", self.generator_) | arrays_of("critic", self.critic_)
+        return model, weights
+
+    @classmethod
+    def _from_model(
+        cls,
+        model: dict[str, Any],
+        tensors: dict[str, np.ndarray[Any, Any]],
+        device: torch.device,
+    ) -> Self:
+        parameters = dict(model["parameters"])
+        if parameters.get("options") is not None:
+            options = {**parameters["options"]}
+            options |= {k: tuple(options[k]) for k in ("betas", "distortions")}
+            parameters["options"] = ImageOptions(**options)
+        loaded = cls(**parameters)
+        loaded._check_parameters()
+        loaded.coder_ = ConditionCoder.from_dict(model["coder"])
+        loaded.classes_ = loaded.coder_.classes
+        network = model["network"]
+        size = int(network["size"][0]), int(network["size"][1])
+        for side in size:
+            check_number("network", "size", side, int, SMALLEST_SIDE, LARGEST_SIDE)
+        check_number("network", "channels", network["channels"], int, 1, 3)
+        loaded._size, loaded._channels = size, int(network["channels"])
+        loaded._flat = bool(model["flat"])
+        loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
+        loaded.seconds_ = float(model["seconds"])
+        architecture = PRESETS[loaded.preset][0]
+
+        def build(k: int) -> torch.nn.Module:
+            return _build(
+                architecture, size, loaded._channels, loaded.latent, loaded.coder_, loaded.width
+            )[k]
+
+        loaded.generator_, loaded.critic_ = (
+            placed(rebuild(partial(build, k), with_prefix(tensors, name)), device)
+            for k, name in enumerate(("generator", "critic"))
+        )
+        return loaded
+
+
+def _build(
+    architecture: str,
+    size: tuple[int, int],
+    channels: int,
+    latent: int,
+    coder: ConditionCoder,
+    width: int,
+) -> tuple[torch.nn.Module, torch.nn.Module]:
+    make_generator, make_critic = ARCHITECTURES[architecture]
+    return (
+        make_generator(size, channels, latent, coder.width, width),
+        make_critic(size, channels, coder.width, width),
+    )
+
+
+def _encoded(coder: ConditionCoder, found: ImageSet) -> npt.NDArray[np.float32]:
+    if found.labels is None:
+        return np.zeros((len(found), 0), np.float32)
+    return coder.encode(found.labels)
+
+
+def _encode(coder: ConditionCoder, labels: Any) -> npt.NDArray[np.float32]:
+    return np.asarray(labels, np.float32) if coder.kind == "none" else coder.encode(labels)
+
+
+def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the positions of learned images and of a few that only show overfitting."""
+    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n_images))
+    count = min(n_images // 20, 500) if n_images >= 400 else 0
+    return order[count:], order[:count]
+
+
+def _latents(seed: int, block: int, latent: int, truncation: float, device: torch.device) -> Tensor:
+    draw = torch_generator(seed, "latent", block)
+    return (truncation * torch.randn(BLOCK, latent, generator=draw)).to(device)
+
+
+def _between(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
+    """Return vectors on the great circle from `a` to `b`, shape (steps, latent)."""
+    cosine = torch.nn.functional.cosine_similarity(a, b).clamp(-1, 1)
+    angle = torch.arccos(cosine).clamp_min(1e-4)
+    return (torch.sin((1 - way) * angle) * a + torch.sin(way * angle) * b) / torch.sin(angle)
+
+
+def _generate(generator: torch.nn.Module, z: Tensor, condition: Tensor) -> Tensor:
+    with torch.no_grad():
+        images: Tensor = generator(z, condition)
+    return images
