@@ -63,7 +63,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
         0.01 by chance), over random targets; ``membership_auc_isolated`` and
         ``membership_tpr_isolated`` over the isolated ones, the latter at 10 % false positives:
         of 50 rows, 1 % is none. Intervals: DeLong's and those of
-        :func:`~synthgan.evaluate.ranking.found_at`. Details ``roc_membership``.
+        ``synthgan.evaluate.ranking.found_at``. Details ``roc_membership``.
     """
     reason, control = setting.obstacle(MIN_ROWS), setting.control
     if reason is not None or control is None:
