@@ -22,16 +22,16 @@ from synthgan.evaluate.attacks import (
 )
 from synthgan.evaluate.diagnosis import diagnose
 from synthgan.evaluate.fidelity import columns, coverage, dependence, detection, similarity
-from synthgan.evaluate.learners import check_booster, quietly
-from synthgan.evaluate.measure import Measure, Measurement, Setting
+from synthgan.evaluate.images import ImageReport, evaluate_images
+from synthgan.evaluate.learners import check_booster
+from synthgan.evaluate.measure import Measure, Measurement, Setting, finished, run_plan
 from synthgan.evaluate.report import Report, build_report
 from synthgan.evaluate.score import Score, attach_references
 from synthgan.evaluate.tables import Table, Tables, read_alike, read_tables, reference_tables
-from synthgan.evaluate.verdict import has_power
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_frame
 
-__all__ = ["Report", "Score", "evaluate"]
+__all__ = ["ImageReport", "Report", "Score", "evaluate", "evaluate_images"]
 
 _EVERYWHERE = ("independent_columns", "bootstrap", "holdout")
 #: A holdout cannot train the model that it tests.
@@ -171,7 +171,7 @@ def evaluate(
         found = _attack_recipe(
             setting, train, holdout, forced, shadow_recipe, shadow_models, progress
         )
-        scores += [_finished(score, "privacy") for score in found.scores]
+        scores += [finished(score, "privacy") for score in found.scores]
         details |= found.details
     findings = diagnose(setting, tables.synthetic, {s.name: s for s in scores}, history)
     settings = {
@@ -237,36 +237,8 @@ def _run(
         control, fresh = _halves(tables.holdout, setting.seed)
         attacked = dataclasses.replace(setting, control=control)
         candidates |= {"copy_of_train": tables.train, "fresh_rows": fresh}
-    steps = [
-        (measure, row)
-        for measure in plan
-        for row in ("synthetic", *measure.rows)
-        if row in candidates
-    ]
-    results: dict[str, dict[str, Measurement]] = {measure.name: {} for measure in plan}
-    bar = tqdm(steps, desc="evaluate", disable=not progress)
-    for measure, row in bar:
-        bar.set_postfix_str(measure.name)
-        where = attacked if measure.section == "privacy" else setting
-        with quietly():
-            results[measure.name][row] = measure.run(where, candidates[row])
-    scores: list[Score] = []
-    details: dict[str, Any] = {}
-    for measure in plan:
-        by_row = results[measure.name]
-        found = attach_references({row: part.scores for row, part in by_row.items()})
-        scores += [_finished(score, measure.section) for score in found]
-        details |= by_row["synthetic"].details
-    return scores, details
-
-
-def _finished(score: Score, section: str) -> Score:
-    """Return the score with its section, and a warning if it is an attack without power."""
-    note = score.note
-    if section == "privacy" and score.value is not None and has_power(score) is False:
-        blunt = "no power here: this attack does not tell a copy of train from fresh rows"
-        note = "; ".join(filter(None, [note, blunt]))
-    return dataclasses.replace(score, section=section, note=note)
+    settings = {"fidelity": setting, "utility": setting, "privacy": attacked}
+    return run_plan(plan, settings, candidates, progress)
 
 
 def _halves(holdout: Table, seed: int) -> tuple[Table, Table]:

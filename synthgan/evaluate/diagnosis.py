@@ -30,6 +30,8 @@ MIN_NAMED_ROWS = 10
 MAX_ROWS = 20_000
 MAX_NAMED = 5
 N_REGIONS = 20
+#: How far held-out images may look generated to a critic: 0 as real as learned ones, 1 as samples.
+MAX_OVERFIT = 0.6
 #: A holdout that trees tell from train better than this is no yardstick.
 MAX_HOLDOUT_AUC = 0.6
 
@@ -265,7 +267,7 @@ def read_history(history: Sequence[Mapping[str, Any]]) -> list[Finding]:
     history : list of dict
         Entries with ``phase`` and, per epoch, ``validation`` (likelihood of rows held out, lower
         is better), ``loss``, and for the critic ``sign_real`` and ``sign_fake`` (share of rows
-        that it scores above zero) and ``penalty``.
+        that it scores above zero), ``penalty`` and ``overfit``.
 
     Returns
     -------
@@ -305,6 +307,14 @@ def _adversarial(phase: str, entries: Sequence[Mapping[str, Any]]) -> Finding | 
         message = f"{phase}: the critic tells real from generated rows {gap:.0%} of the time."
         advice = "Raise penalty, or lower refinement_rate; the generator gets no useful gradient."
         return Finding("critic too strong", "warning", message, advice)
+    overfit = _curve(entries, "overfit")
+    if len(overfit) >= 3 and overfit[-max(len(overfit) // 3, 1) :].mean() > MAX_OVERFIT:
+        message = f"{phase}: to the critic, images that were held out look as if generated."
+        advice = "Add distortions, use fewer steps, or fit on more images."
+        return Finding("overfitting", "warning", message, advice)
+    if not len(validation):
+        message = f"{phase}: critic and generator are in balance after {len(entries)} epochs."
+        return Finding("ok", "info", message, "")
     return None
 
 

@@ -6,15 +6,19 @@ tables: that is where floors, controls and the power of an attack come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from synthgan.evaluate.learners import Booster
-from synthgan.evaluate.score import Score
-from synthgan.evaluate.tables import Table, Task
+from tqdm import tqdm
 
-__all__ = ["Measure", "Measurement", "Setting"]
+from synthgan.evaluate.learners import Booster, quietly
+from synthgan.evaluate.score import Score, attach_references
+from synthgan.evaluate.tables import Table, Task
+from synthgan.evaluate.verdict import has_power
+
+__all__ = ["Measure", "Measurement", "Setting", "finished", "run_plan"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +94,7 @@ class Measure:
         Shown while it runs.
     section : {"fidelity", "utility", "privacy"}
     run : callable
-        ``run(setting, table)`` returns a :class:`Measurement`.
+        ``run(setting, table)`` returns a :class:`Measurement`; both may be of images instead.
     rows : tuple of str
         The reference tables that it makes sense on, besides the synthetic one.
     quick : bool, default True
@@ -99,6 +103,61 @@ class Measure:
 
     name: str
     section: str
-    run: Callable[[Setting, Table], Measurement]
+    run: Callable[[Any, Any], Measurement]
     rows: tuple[str, ...]
     quick: bool = True
+
+
+def run_plan(
+    plan: Sequence[Measure],
+    settings: Mapping[str, Any],
+    candidates: Mapping[str, Any],
+    progress: bool,
+) -> tuple[list[Score], dict[str, Any]]:
+    """Run each measure on what is synthetic and on its references.
+
+    Parameters
+    ----------
+    plan : sequence of Measure
+    settings : dict of str to Setting
+        By section.
+    candidates : dict
+        What is judged, by name: ``"synthetic"``, and references.
+    progress : bool
+
+    Returns
+    -------
+    list of Score
+        With their references, in the order of the plan.
+    dict
+        The details of all measurements of ``"synthetic"``.
+    """
+    steps = [
+        (measure, row)
+        for measure in plan
+        for row in ("synthetic", *measure.rows)
+        if row in candidates
+    ]
+    results: dict[str, dict[str, Measurement]] = {measure.name: {} for measure in plan}
+    bar = tqdm(steps, desc="evaluate", disable=not progress)
+    for measure, row in bar:
+        bar.set_postfix_str(measure.name)
+        with quietly():
+            results[measure.name][row] = measure.run(settings[measure.section], candidates[row])
+    scores: list[Score] = []
+    details: dict[str, Any] = {}
+    for measure in plan:
+        by_row = results[measure.name]
+        found = attach_references({row: part.scores for row, part in by_row.items()})
+        scores += [finished(score, measure.section) for score in found]
+        details |= by_row["synthetic"].details
+    return scores, details
+
+
+def finished(score: Score, section: str) -> Score:
+    """Return the score with its section, and a warning if it is an attack without power."""
+    note = score.note
+    if section == "privacy" and score.value is not None and has_power(score) is False:
+        blunt = "no power here: this attack does not tell a copy of train from fresh rows"
+        note = "; ".join(filter(None, [note, blunt]))
+    return dataclasses.replace(score, section=section, note=note)

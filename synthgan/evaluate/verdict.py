@@ -32,10 +32,29 @@ LIMITS = {
     "dcr_share": (0.53, 0.56),
     "nndr_share": (0.53, 0.56),
     "near_copy_rate": (0.02, 0.04),
+    "duplicate_rate": (0.03, 0.10),
 }
+
+#: Image scores that are read as a share of what real images score: green from the first, amber
+#: from the second.
+SHARES = {
+    "precision": (0.9, 0.75),
+    "recall": (0.9, 0.75),
+    "density": (0.85, 0.7),
+    "coverage": (0.9, 0.75),
+}
+#: Image scores that are read as a multiple of it: green up to the first, amber up to the second.
+MULTIPLES = {"fid_classifier": (3.0, 10.0), "fid_random": (3.0, 10.0)}
+#: Ratios: green from the first, amber from the second.
+RATIOS = {"cas_ratio": (0.975, 0.93)}
 
 #: Scores that a summary begins with, in order.
 HEADLINES = (
+    "fid_classifier",
+    "recall",
+    "cas_ratio",
+    "label_accuracy",
+    "duplicate_rate",
     "shape_error",
     "trend_error_range_matched",
     "c2st_auc",
@@ -88,6 +107,8 @@ def verdict(score: Score) -> str:
         return _of_matches(score)
     if score.name == "violation_rate":
         return _of_violations(score)
+    if score.references.get("independent_columns") is None:
+        return _of_images(score)
     return _of_fidelity(score)
 
 
@@ -120,7 +141,8 @@ def _of_attack(score: Score) -> str:
     low, high = score.interval or (value, value)
     # A wide interval is no alarm by itself: its lower end must be above chance, and above what
     # the same attack makes of rows that nobody has seen.
-    if low <= max(score.best or 0.0, score.references.get("fresh_rows") or 0.0):
+    real = [score.references.get(row) or 0.0 for row in ("fresh_rows", "holdout")]
+    if low <= max(score.best or 0.0, *real):
         return "good"
     return "good" if high <= amber else "poor" if value > red else "fair"
 
@@ -137,6 +159,22 @@ def _of_violations(score: Score) -> str:
     if floor is None:  # fresh rows hold new values, too; how many is not known
         return "good" if low <= 0.001 else "unknown"
     return "good" if low <= floor + 0.001 else "fair" if value <= floor + 0.02 else "poor"
+
+
+def _of_images(score: Score) -> str:
+    """Judge against fresh real images, where it is known how."""
+    real, value = score.references.get("holdout"), score.value or 0.0
+    low, high = score.interval or (value, value)
+    if score.name in RATIOS:
+        good, fair = RATIOS[score.name]
+        return "good" if high >= good else "fair" if value >= fair else "poor"
+    if not real or score.name not in {**SHARES, **MULTIPLES}:
+        return "unknown"
+    if score.name in SHARES:
+        good, fair = SHARES[score.name]
+        return "good" if high >= good * real else "fair" if value >= fair * real else "poor"
+    good, fair = MULTIPLES[score.name]
+    return "good" if low <= good * real else "fair" if value <= fair * real else "poor"
 
 
 def _of_fidelity(score: Score) -> str:

@@ -22,7 +22,7 @@ from synthgan.evaluate.verdict import HEADLINES, in_words, overall, verdict
 from synthgan.exceptions import DataError
 from synthgan.io import write_atomically
 
-__all__ = ["NO_GUARANTEE", "Report", "build_report"]
+__all__ = ["NO_GUARANTEE", "BaseReport", "Report", "build_report", "finite", "rounded"]
 
 NO_GUARANTEE = "No formal privacy guarantee."
 
@@ -31,29 +31,16 @@ MAX_FIGURES = 30
 MAX_PAIRS = 5_000
 
 
-class Report:
-    """The result of :func:`synthgan.evaluate.evaluate`.
+class BaseReport:
+    """Scores and findings, computed once and shown in many ways.
 
-    Every rendering begins with a line that says whether there is a formal privacy guarantee.
+    Every rendering begins with a line that says whether there is a formal privacy guarantee. A
+    subclass says how its page looks.
 
     Parameters
     ----------
     data : dict
         As from :meth:`to_dict`.
-
-    Attributes
-    ----------
-    scores : dict of str to Score
-        All scores by name.
-
-    Examples
-    --------
-    >>> from synthgan.evaluate import evaluate
-    >>> table = pd.DataFrame({"x": range(50), "y": list("ab") * 25})
-    >>> report = evaluate(table, table.sample(50, random_state=0))
-    >>> report.scores["shape_error"].value
-    0.0
-    >>> report.to_html("report.html")  # doctest: +SKIP
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
@@ -66,19 +53,6 @@ class Report:
         return str(self._data["privacy"])
 
     @property
-    def columns(self) -> pd.DataFrame:
-        """Shape error of every column in percent, worst first."""
-        return pd.DataFrame(self._data["columns"])
-
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """Trend error of the (at most 5,000) worst pairs of columns in percent, worst first.
-
-        The order is that of ``error_range_matched``.
-        """
-        return pd.DataFrame(self._data["pairs"])
-
-    @property
     def findings(self) -> list[dict[str, Any]]:
         """What is wrong with the table or the fit: name, severity, message, advice, columns."""
         found: list[dict[str, Any]] = self.to_dict()["findings"]
@@ -88,36 +62,8 @@ class Report:
         """Return "good", "fair", "poor" or "unknown" for every score."""
         return {entry["name"]: entry["verdict"] for entry in self._data["scores"]}
 
-    def public(self) -> Report:
-        """Return the report that may leave the house of the data.
-
-        Numbers computed from private rows tell about them. What stays: the privacy line, the
-        headline scores rounded to two digits, their verdicts, the numbers of rows, columns and
-        pairs, and the settings. What goes: all intervals, references, names of columns and levels,
-        pictures, findings, and the curves of the fit. The rounded numbers carry no formal
-        guarantee.
-        """
-        kept = [entry for entry in self._data["scores"] if entry["name"] in HEADLINES]
-        settings = {**self._data["settings"], "target": None, "categorical": [], "sensitive": []}
-        return Report(
-            {
-                **self._data,
-                "public": True,
-                "settings": settings,
-                "scores": [_rounded(entry) for entry in kept],
-                "findings": [],
-                "columns": [],
-                "pairs": [],
-                "heat_map": {"columns": [], "errors": [], "train": [], "synthetic": []},
-                "marginals": [],
-                "map": None,
-                "history": [],
-                "details": {},
-            }
-        )
-
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as one JSON-able dict; ``Report(d)`` is the inverse."""
+        """Return everything as one JSON-able dict, of which the report can be made again."""
         copied: dict[str, Any] = json.loads(json.dumps(self._data))
         return copied
 
@@ -163,14 +109,12 @@ class Report:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML file, whole or not at all.
 
-        It holds no train row: see ``synthgan.evaluate.report.marginals`` for what is shown.
-
         Raises
         ------
         DataError
             If the file cannot be written.
         """
-        _write(path, render_page(self._data))
+        _write(path, self._page())
 
     def __str__(self) -> str:
         verdicts = self.verdicts()
@@ -205,10 +149,88 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
+        return self._fragment()
+
+    def _page(self) -> str:
+        raise NotImplementedError
+
+    def _fragment(self) -> str:
+        raise NotImplementedError
+
+
+class Report(BaseReport):
+    """The result of :func:`synthgan.evaluate.evaluate`.
+
+    Parameters
+    ----------
+    data : dict
+        As from :meth:`to_dict`.
+
+    Attributes
+    ----------
+    scores : dict of str to Score
+        All scores by name.
+
+    Examples
+    --------
+    >>> from synthgan.evaluate import evaluate
+    >>> table = pd.DataFrame({"x": range(50), "y": list("ab") * 25})
+    >>> report = evaluate(table, table.sample(50, random_state=0))
+    >>> report.scores["shape_error"].value
+    0.0
+    >>> report.to_html("report.html")  # doctest: +SKIP
+    """
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """Shape error of every column in percent, worst first."""
+        return pd.DataFrame(self._data["columns"])
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Trend error of the (at most 5,000) worst pairs of columns in percent, worst first.
+
+        The order is that of ``error_range_matched``.
+        """
+        return pd.DataFrame(self._data["pairs"])
+
+    def public(self) -> Report:
+        """Return the report that may leave the house of the data.
+
+        Numbers computed from private rows tell about them. What stays: the privacy line, the
+        headline scores rounded to two digits, their verdicts, the numbers of rows, columns and
+        pairs, and the settings. What goes: all intervals, references, names of columns and levels,
+        pictures, findings, and the curves of the fit. The rounded numbers carry no formal
+        guarantee.
+        """
+        kept = [entry for entry in self._data["scores"] if entry["name"] in HEADLINES]
+        settings = {**self._data["settings"], "target": None, "categorical": [], "sensitive": []}
+        return Report(
+            {
+                **self._data,
+                "public": True,
+                "settings": settings,
+                "scores": [rounded(entry) for entry in kept],
+                "findings": [],
+                "columns": [],
+                "pairs": [],
+                "heat_map": {"columns": [], "errors": [], "train": [], "synthetic": []},
+                "marginals": [],
+                "map": None,
+                "history": [],
+                "details": {},
+            }
+        )
+
+    def _page(self) -> str:
+        # It holds no train row: see synthgan.evaluate.report.marginals for what is shown.
+        return render_page(self._data)
+
+    def _fragment(self) -> str:
         return render_fragment(self._data)
 
 
-def _rounded(entry: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a score without what only the holder of the data may see."""
     value = None if entry["value"] is None else float(f"{entry['value']:.2g}")
     # The best rate of exact copies is the holdout's own: the only yardstick that is measured.
@@ -303,18 +325,18 @@ def build_report(
             "heat_map": _heat_map(tables.train.names, pairs),
             "marginals": [m for m in marginals if m is not None],
             "map": row_map(tables.train, tables.synthetic, int(settings["random_state"])),
-            "history": _finite([dict(entry) for entry in history]),
-            "details": _finite(kept),
+            "history": finite([dict(entry) for entry in history]),
+            "details": finite(kept),
         }
     )
 
 
-def _finite(part: Any) -> Any:
+def finite(part: Any) -> Any:
     """Return nested dicts and lists with None for numbers that JSON cannot hold."""
     if isinstance(part, Mapping):
-        return {name: _finite(value) for name, value in part.items()}
+        return {name: finite(value) for name, value in part.items()}
     if isinstance(part, list | tuple):
-        return [_finite(value) for value in part]
+        return [finite(value) for value in part]
     return None if isinstance(part, float) and not np.isfinite(part) else part
 
 
