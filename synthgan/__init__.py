@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgan.adversarial.images import ImageOptions
     from synthgan.conditions import MISSING, NOT_MISSING
+    from synthgan.estimators.autoencoders import ImageVAE
     from synthgan.estimators.base import load_model
     from synthgan.estimators.images import ImageGAN
     from synthgan.estimators.tabular import TabularGAN
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
+    from synthgan.variational import AutoencoderOptions
 
 __version__ = "0.1.0"
 
 __all__ = [
     "MISSING",
     "NOT_MISSING",
+    "AutoencoderOptions",
     "Column",
     "ImageGAN",
     "ImageOptions",
+    "ImageVAE",
     "Schema",
     "TabularGAN",
     "TrainingOptions",
@@ -35,9 +39,11 @@ __all__ = [
 _HOMES = {
     "MISSING": "conditions",
     "NOT_MISSING": "conditions",
+    "AutoencoderOptions": "variational",
     "Column": "schema",
     "ImageGAN": "estimators.images",
     "ImageOptions": "adversarial.images",
+    "ImageVAE": "estimators.autoencoders",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular",
     "TrainingOptions": "training",

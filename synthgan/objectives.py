@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["LOSSES", "AdversarialLoss", "gradient_penalty", "masked_cross_entropy"]
+__all__ = [
+    "LOSSES",
+    "AdversarialLoss",
+    "gaussian_error",
+    "gradient_penalty",
+    "kl_to_normal",
+    "masked_cross_entropy",
+]
 
 
 def masked_cross_entropy(logits: Sequence[Tensor], tokens: Tensor, visible: Tensor) -> Tensor:
@@ -75,3 +83,26 @@ def gradient_penalty(scores: Tensor, inputs: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(scores.sum(), inputs, create_graph=True)
     return 0.5 * gradient.float().flatten(1).square().sum(1).mean()
+
+
+def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the divergence of normal distributions from the standard one, in nats.
+
+    Shape: (rows, latent), (rows, latent) -> (rows,).
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def gaussian_error(values: Tensor, decoded: Tensor, least: float = 1e-4) -> Tensor:
+    """Return the mean negative log-density of rows around what was decoded, in nats.
+
+    The variance, one for all, is the best one for the batch, the mean squared error (sigma-VAE,
+    Rybkin et al. 2021, arXiv:2006.13202), but at least `least`; so no weight has to be chosen
+    between this and the divergence.
+
+    Shape: (rows, ...), (rows, ...) -> ().
+    """
+    error = (values - decoded).float().square()
+    variance = error.mean().clamp_min(least)
+    size = values[0].numel()
+    return 0.5 * size * (variance.log() + math.log(2 * math.pi) + error.mean() / variance)

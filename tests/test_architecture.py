@@ -14,7 +14,7 @@ LAYERS = [
     ["synthgan.cli"],
     ["synthgan.estimators"],
     ["synthgan.evaluate"],
-    ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial"],
+    ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial", "synthgan.variational"],
     ["synthgan.sampling", "synthgan.training"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions"],
     ["synthgan.encoding", "synthgan.conditions"],

@@ -25,6 +25,7 @@ __all__ = [
     "ImageTrunk",
     "ResidualCritic",
     "ResidualGenerator",
+    "draw_residual",
     "pyramid",
 ]
 
@@ -96,7 +97,8 @@ class ResidualUnit(nn.Module):
         return out
 
 
-def _draw_residual(module: nn.Module, generator: torch.Generator) -> None:
+def draw_residual(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of a module of residual units, which start close to their skips."""
     draw_weights(module, generator)
     for part in module.modules():
         if isinstance(part, ResidualUnit):
@@ -144,7 +146,7 @@ class ResidualGenerator(nn.Module):
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""
-        _draw_residual(self, generator)
+        draw_residual(self, generator)
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         """Return images in [-1, 1]."""
@@ -226,7 +228,7 @@ class ResidualCritic(nn.Module):
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""
-        _draw_residual(self, generator)
+        draw_residual(self, generator)
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         """Return one score per image, higher is more real."""

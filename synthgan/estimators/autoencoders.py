@@ -1,0 +1,518 @@
+"""ImageVAE: a variational autoencoder for images, or a plain one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from synthgan._runtime import (
+    half_precision,
+    logger,
+    numpy_generator,
+    resolve_device,
+    seed_from,
+    torch_generator,
+)
+from synthgan.encoding.labels import ConditionCoder
+from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.sizes import LARGEST_SIDE, SMALLEST_SIDE, check_sides, require_size
+from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
+from synthgan.exceptions import ConditionError, DataError
+from synthgan.images import ImageSet, read_images
+from synthgan.networks.autoencoders import ImageEncoder
+from synthgan.networks.images import ResidualGenerator
+from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_tensor
+from synthgan.objectives import gaussian_error
+from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.variational import AutoencoderOptions, fit_autoencoder, half
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ImageVAE"]
+
+Floats = npt.NDArray[np.float64]
+Latents = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+#: Most parts of the mixture that is fitted to latent vectors.
+_COMPONENTS = 20
+
+
+class ImageVAE(BaseSynthesizer):
+    """A variational autoencoder for images of 8 to 128 pixels, gray or RGB.
+
+    It is a blurrier generator than :class:`~synthgan.ImageGAN`, but it also encodes: for features,
+    maps, reconstructions and anomaly scores. With labels, the decoder is given them, and the
+    latent vector holds the rest. After the fit, a mixture of normal distributions is fitted to the
+    latent vectors; samples are decoded from it (Ghosh et al. 2020, arXiv:1903.12436).
+
+    Parameters
+    ----------
+    random_state : int, numpy Generator, RandomState or None, default None
+        The same int gives the same model on one machine (unless `max_time` cuts the fit short).
+    device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
+    max_time : float, str or None, default None
+        Budget of the fit: seconds, or a text such as ``"10m"``.
+    variational : bool, default True
+        False makes a plain autoencoder: sharper reconstructions, worse samples.
+    latent : int, default 16
+        Length of the latent vector.
+    width : int, default 32
+        Channels at half the full size.
+    options : AutoencoderOptions or None, default None
+        Rarely changed settings.
+    callbacks : sequence of callable, default ()
+        Called after each epoch with a dict of figures; returning True ends the fit.
+    verbose : int, default 1
+        0 is silent, 1 shows a progress bar on standard error.
+
+    Attributes
+    ----------
+    encoder_, decoder_ : nn.Module
+        The trained networks.
+    classes_ : list
+        The classes, if there is one per image.
+    history_ : list of dict
+        Figures of every epoch.
+    mixture_ : sklearn.mixture.GaussianMixture
+        Where latent vectors lie.
+    n_images_ : int
+        Images that the model was fitted on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> digits = (load_digits().images * 15.9375).astype("uint8")
+    >>> vae = ImageVAE(random_state=0, max_time="2s", verbose=0).fit(digits)
+    >>> vae.transform(digits[:3]).shape, vae.reconstruct(digits[:3]).shape
+    ((3, 16), (3, 8, 8))
+    """
+
+    _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
+        "latent": (int, 1, 1024),
+        "width": (int, 4, 1024),
+        "verbose": (int, 0, 10),
+    }
+
+    def __init__(
+        self,
+        *,
+        random_state: Any = None,
+        device: str = "auto",
+        max_time: float | str | None = None,
+        variational: bool = True,
+        latent: int = 16,
+        width: int = 32,
+        options: AutoencoderOptions | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 1,
+    ) -> None:
+        self.random_state = random_state
+        self.device = device
+        self.max_time = max_time
+        self.variational = variational
+        self.latent = latent
+        self.width = width
+        self.options = options
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    # fitting ------------------------------------------------------------------------------------
+
+    def fit(self, images: Any, y: Any = None) -> Self:
+        """Learn to encode and decode images.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+        y : array-like, DataFrame or None, default None
+            As for :meth:`ImageGAN.fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError, DataError
+            Before any training, naming the parameter, file or image and the fix.
+        """
+        self._check_parameters()
+        deadline = Deadline.after(parse_duration(self.max_time))
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
+        started = time.monotonic()
+        found = read_images(images, y)
+        check_sides(found)
+        coder = ConditionCoder.fit(found.labels)
+        encoder, decoder = _build(found.size, found.channels, self.latent, coder, self.width)
+        for network, purpose in ((encoder, "encoder"), (decoder, "decoder")):
+            network.reset(torch_generator(seed, purpose))
+            placed(network, device)
+        pixels = as_bytes(found.pixels).to(device)
+        conditions = torch.from_numpy(_conditions(coder, found.labels, len(found))).to(device)
+        precision = half_precision(device)
+
+        def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
+            with half(device, precision):
+                mean, log_variance = encoder(to_tensor(pixels[rows]))
+            return mean.float(), log_variance.float()
+
+        def error(latents: Tensor, rows: Tensor) -> Tensor:
+            with half(device, precision):
+                decoded = decoder(latents, conditions[rows])
+            return gaussian_error(to_tensor(pixels[rows]), decoded)
+
+        order = torch.from_numpy(numpy_generator(seed, "split").permutation(len(found))).to(device)
+        n_held = max(min(len(found) // 10, 1000), 1)
+        result = fit_autoencoder(
+            nn.ModuleList([encoder, decoder]),
+            encode,
+            error,
+            order[n_held:],
+            order[:n_held],
+            self.options or AutoencoderOptions(),
+            variational=self.variational,
+            seed=seed,
+            deadline=deadline,
+            callbacks=tuple(self.callbacks),
+            progress=bool(self.verbose),
+        )
+        logger.info("fit of an autoencoder ended: %s", result.reason)
+        self.encoder_, self.decoder_ = (n.eval().requires_grad_(False) for n in (encoder, decoder))
+        self.coder_, self.classes_ = coder, coder.classes
+        self.history_, self.n_images_ = result.history, len(found)
+        self._size, self._channels = found.size, found.channels
+        self._flat = found.channels == 1 and not (
+            isinstance(images, np.ndarray) and images.ndim == 4
+        )
+        self._learn_density(found, order[:n_held].cpu().numpy(), seed)
+        self.seconds_ = round(time.monotonic() - started, 3)
+        return self
+
+    def _learn_density(self, found: ImageSet, held_out: npt.NDArray[np.int64], seed: int) -> None:
+        """Keep where latent vectors lie, and what held-out images score."""
+        means = self._means(found).astype(np.float64)
+        count = max(min(_COMPONENTS, len(found) // (10 * self.latent)), 1)
+        state = int(numpy_generator(seed, "mixture").integers(2**31))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture = GaussianMixture(count, reg_covar=1e-3, random_state=state).fit(means)
+        self.mixture_ = mixture
+        parts = self._oddness(found.take(held_out))
+        self.usual_ = np.array([[part.mean(), max(part.std(), 1e-9)] for part in parts])
+
+    # encoding and decoding ----------------------------------------------------------------------
+
+    def _means(self, found: ImageSet) -> Latents:
+        device = next(self.encoder_.parameters()).device
+        parts = [np.zeros((0, self.latent), np.float32)]
+        for start in range(0, len(found), BLOCK):
+            part = found.pixels[start : start + BLOCK]
+            whole = as_bytes(np.resize(part, (BLOCK, *part.shape[1:])))
+            with torch.no_grad():
+                mean = self.encoder_(to_tensor(whole.to(device)))[0]
+            parts.append(mean.float().cpu().numpy()[: len(part)])
+        return np.concatenate(parts)
+
+    def _decode(self, latents: Latents, conditions: Latents) -> npt.NDArray[np.float32]:
+        """Return images in [-1, 1], float32 of shape (images, height, width, channels)."""
+        device = next(self.decoder_.parameters()).device
+        parts = [np.zeros((0, *self._size, self._channels), np.float32)]
+        for start in range(0, len(latents), BLOCK):
+            rows = np.resize(np.arange(start, min(start + BLOCK, len(latents))), BLOCK)
+            z, c = (torch.from_numpy(x[rows]).to(device) for x in (latents, conditions))
+            with torch.no_grad():
+                made = self.decoder_(z, c)
+            parts.append(made.float().permute(0, 2, 3, 1).cpu().numpy())
+        return np.concatenate(parts)[: len(latents)]
+
+    def _pixels(self, decoded: npt.NDArray[np.float32]) -> Pixels:
+        pixels = ((decoded + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+        return pixels[..., 0] if self._flat else pixels
+
+    def _read(self, images: Any, labels: Any = None) -> ImageSet:
+        check_is_fitted(self)
+        return require_size(read_images(images, labels), self._size, self._channels)
+
+    def _labelled(self, n: int, labels: Any, *, most_likely_for: ImageSet | None = None) -> Latents:
+        """Return conditions for `n` images: those asked for, or the class that fits best."""
+        if self.coder_.kind == "none" or labels is not None:
+            chosen = self.coder_.choose(n, labels, numpy_generator(0, "labels"))
+            return _conditions(self.coder_, chosen, n)
+        if most_likely_for is None or not self.classes_:
+            raise ConditionError("The model was fitted with labels; give labels=... as well.")
+        latents = self._means(most_likely_for)
+        truth = most_likely_for.pixels / np.float32(127.5) - 1
+        errors = []
+        for name in self.classes_:
+            condition = self.coder_.encode(np.array([name])).repeat(n, axis=0)
+            errors.append(((self._decode(latents, condition) - truth) ** 2).mean(axis=(1, 2, 3)))
+        best = np.argmin(errors, axis=0)
+        return self.coder_.encode(np.array(self.classes_)[best])
+
+    def transform(self, images: Any) -> Latents:
+        """Return the latent vector of each image: the mean of its distribution.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+
+        Returns
+        -------
+        ndarray of float32, shape (images, latent)
+        """
+        return self._means(self._read(images))
+
+    def inverse_transform(self, latents: Any, labels: Any = None) -> Pixels:
+        """Return the images that latent vectors stand for.
+
+        Parameters
+        ----------
+        latents : ndarray, shape (images, latent)
+        labels : optional
+            As for :meth:`sample`; needed if the model was fitted with labels.
+
+        Returns
+        -------
+        ndarray of uint8, shape (images, height, width[, channels])
+        """
+        check_is_fitted(self)
+        found = np.asarray(latents, dtype=np.float32)
+        if found.ndim != 2 or found.shape[1] != self.latent or not np.isfinite(found).all():
+            raise DataError(f"Latent vectors must be finite, of shape (images, {self.latent}).")
+        return self._pixels(self._decode(found, self._labelled(len(found), labels)))
+
+    def reconstruct(self, images: Any, labels: Any = None) -> Pixels:
+        """Return images after encoding and decoding.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+        labels : optional
+            Of the images; without them, a model of classes takes the class that fits best.
+
+        Returns
+        -------
+        ndarray of uint8, shape (images, height, width[, channels])
+        """
+        found = self._read(images, labels)
+        conditions = self._labelled(len(found), found.labels, most_likely_for=found)
+        return self._pixels(self._decode(self._means(found), conditions))
+
+    def score_samples(self, images: Any) -> Floats:
+        """Return how usual each image is; low means odd.
+
+        The log-density of its latent vector, or the log of its reconstruction error, in deviations
+        from what held-out images score, whichever is odder. The likelihood of an image itself would
+        mostly tell how much there is to reconstruct in it (Nalisnick et al. 2019,
+        arXiv:1810.09136): see ``benchmarks/NOTES.md``.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+
+        Returns
+        -------
+        ndarray of float64, shape (images,)
+            About 0 for usual images.
+        """
+        parts = self._oddness(self._read(images))
+        usual = [
+            (part - mean) / scale for part, (mean, scale) in zip(parts, self.usual_, strict=True)
+        ]
+        return np.asarray(np.minimum(usual[0], usual[1]))
+
+    def _oddness(self, found: ImageSet) -> tuple[Floats, Floats]:
+        """Return log-densities of latent vectors, and minus the logs of errors."""
+        latents = self._means(found)
+        if self.coder_.kind in ("none", "classes"):
+            conditions = self._labelled(len(found), None, most_likely_for=found)
+        else:  # attributes and vectors: as usual as can be
+            conditions = np.zeros((len(found), self.coder_.width), np.float32)
+        decoded = self._decode(latents, conditions)
+        truth = found.pixels / np.float32(127.5) - 1
+        errors = ((decoded - truth) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)
+        density = self.mixture_.score_samples(latents.astype(np.float64))
+        return np.asarray(density), -np.log(np.maximum(errors, 1e-9))
+
+    def latent_map(self, images: Any) -> Floats:
+        """Return the two principal components of latent vectors, for a picture.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (images, height, width[, channels]), path or ImageSet
+
+        Returns
+        -------
+        ndarray of float64, shape (images, 2)
+            Axes are those of the training images' latent vectors; the second is 0 if there is
+            one.
+        """
+        latents = self.transform(images).astype(np.float64)
+        weights, means = self.mixture_.weights_, self.mixture_.means_
+        centre = weights @ means
+        gaps = means - centre
+        spread = np.einsum("k,kij->ij", weights, self.mixture_.covariances_)
+        spread = spread + (gaps * weights[:, None]).T @ gaps
+        axes = np.linalg.eigh(spread)[1][:, ::-1][:, :2]
+        found = (latents - centre) @ axes
+        return np.pad(found, [(0, 0), (0, 2 - found.shape[1])])
+
+    def sample(
+        self, n_samples: int | None = None, *, labels: Any = None, random_state: Any = None
+    ) -> Any:
+        """Draw images.
+
+        Parameters
+        ----------
+        n_samples : int, optional
+            Images to draw; 1 if `labels` does not say how many.
+        labels : optional
+            As for :meth:`ImageGAN.sample`.
+        random_state : int, Generator, RandomState or None, default None
+            The same int gives the same images.
+
+        Returns
+        -------
+        ndarray of uint8, shape (images, height, width[, channels])
+        labels
+            One per image; only if `fit` got labels.
+        """
+        check_is_fitted(self)
+        check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        seed = seed_from(random_state)
+        chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
+        images = self._pixels(
+            self._decode(
+                self._draw(len(chosen), seed), _conditions(self.coder_, chosen, len(chosen))
+            )
+        )
+        return images if self.coder_.kind == "none" else (images, chosen)
+
+    def _draw(self, n: int, seed: int) -> Latents:
+        """Return latent vectors from the mixture; the first do not depend on how many follow."""
+        weights, means = self.mixture_.weights_, self.mixture_.means_
+        roots = np.linalg.cholesky(self.mixture_.covariances_)
+        parts = [np.zeros((0, self.latent))]
+        for block in range(-(-n // BLOCK)):
+            generator = numpy_generator(seed, "latent", block)
+            which = generator.choice(len(weights), size=BLOCK, p=weights / weights.sum())
+            noise = generator.normal(size=(BLOCK, self.latent))
+            parts.append(means[which] + np.einsum("nij,nj->ni", roots[which], noise))
+        return np.concatenate(parts)[:n].astype(np.float32)
+
+    # description and storage --------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is: a JSON-able dict of sizes, labels and figures of the fit."""
+        check_is_fitted(self)
+        return {
+            "estimator": type(self).__name__,
+            "privacy": "no formal guarantee",
+            "variational": self.variational,
+            "images": self.n_images_,
+            "size": list(self._size),
+            "channels": self._channels,
+            "labels": self.coder_.kind,
+            "classes": self.classes_,
+            "seconds": self.seconds_,
+            "parameters": sum(
+                p.numel() for n in (self.encoder_, self.decoder_) for p in n.parameters()
+            ),
+            "epochs": len(self.history_),
+        }
+
+    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        model = {
+            "coder": self.coder_.to_dict(),
+            "size": list(self._size),
+            "channels": self._channels,
+            "flat": self._flat,
+            "usual": self.usual_.tolist(),
+            "history": self.history_,
+            "n_images": self.n_images_,
+            "seconds": self.seconds_,
+            "parameters": {
+                "variational": self.variational,
+                "latent": self.latent,
+                "width": self.width,
+                "options": None if self.options is None else dataclasses.asdict(self.options),
+            },
+        }
+        arrays = arrays_of("encoder", self.encoder_) | arrays_of("decoder", self.decoder_)
+        for name in ("weights_", "means_", "covariances_"):
+            arrays[f"mixture.{name}"] = getattr(self.mixture_, name)
+        return model, arrays
+
+    @classmethod
+    def _from_model(
+        cls,
+        model: dict[str, Any],
+        tensors: dict[str, np.ndarray[Any, Any]],
+        device: torch.device,
+    ) -> Self:
+        parameters = dict(model["parameters"])
+        if parameters.get("options") is not None:
+            parameters["options"] = AutoencoderOptions(**parameters["options"])
+        loaded = cls(**parameters)
+        loaded._check_parameters()
+        loaded.coder_ = ConditionCoder.from_dict(model["coder"])
+        loaded.classes_ = loaded.coder_.classes
+        size = int(model["size"][0]), int(model["size"][1])
+        for side in size:
+            check_number("network", "size", side, int, SMALLEST_SIDE, LARGEST_SIDE)
+        check_number("network", "channels", model["channels"], int, 1, 3)
+        loaded._size, loaded._channels = size, int(model["channels"])
+        loaded._flat = bool(model["flat"])
+        loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
+        loaded.seconds_ = float(model["seconds"])
+        loaded.usual_ = np.array(model["usual"], dtype=np.float64).reshape(2, 2)
+        network = (size, loaded._channels, loaded.latent, loaded.coder_, loaded.width)
+        loaded.encoder_ = placed(
+            rebuild(lambda: _build(*network)[0], with_prefix(tensors, "encoder")), device
+        )
+        loaded.decoder_ = placed(
+            rebuild(lambda: _build(*network)[1], with_prefix(tensors, "decoder")), device
+        )
+        loaded.mixture_ = _mixture(with_prefix(tensors, "mixture"), loaded.latent)
+        return loaded
+
+
+def _build(
+    size: tuple[int, int], channels: int, latent: int, coder: ConditionCoder, width: int
+) -> tuple[ImageEncoder, ResidualGenerator]:
+    return (
+        ImageEncoder(size, channels, latent, width),
+        ResidualGenerator(size, channels, latent, coder.width, width),
+    )
+
+
+def _conditions(coder: ConditionCoder, labels: Any, n_images: int) -> Latents:
+    if coder.kind == "none":
+        return np.zeros((n_images, 0), np.float32)
+    return coder.encode(labels)
+
+
+def _mixture(parts: dict[str, np.ndarray[Any, Any]], latent: int) -> GaussianMixture:
+    """Rebuild a mixture from its parameters, after checking that they fit each other."""
+    weights, means, covariances = (parts[k] for k in ("weights_", "means_", "covariances_"))
+    count = len(weights)
+    if means.shape != (count, latent) or covariances.shape != (count, latent, latent):
+        raise ValueError("the mixture does not fit the latent vectors")
+    mixture = GaussianMixture(count)
+    mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
+    roots = np.linalg.cholesky(covariances)
+    mixture.precisions_cholesky_ = np.linalg.inv(roots).transpose(0, 2, 1)
+    return mixture

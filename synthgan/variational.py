@@ -1,0 +1,177 @@
+"""Fit an autoencoder: maximise a bound on the likelihood, or just reconstruct.
+
+The encoder gives each datum a normal distribution of latent vectors, the decoder is scored on draws
+from it, and the divergence from the standard normal distribution is paid for (Kingma, Welling 2014,
+arXiv:1312.6114). Without the divergence and the draws it is a plain autoencoder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthgan._runtime import torch_generator
+from synthgan.exceptions import ParameterError
+from synthgan.objectives import kl_to_normal
+from synthgan.training import Callback, Deadline, Ema, LoopResult, fit_loop
+
+__all__ = ["AutoencoderOptions", "fit_autoencoder", "half"]
+
+#: Share of the steps over which the divergence is brought in.
+_WARM_UP = 0.2
+#: Steps over which the learning rate rises.
+_RATE_STEPS = 200
+_FALL_FROM, _FALL_TO = 0.5, 0.02
+_EPOCHS = 40
+
+#: Rows to data and conditions; latent vectors and rows to the mean negative log-density.
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+Error = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderOptions:
+    """The rarely changed settings of a fit of an autoencoder.
+
+    Attributes
+    ----------
+    batch_size : int
+    steps : int
+    learning_rate : float
+        Of Adam; it falls over the second half of the steps.
+    beta : float
+        Weight of the divergence; 1 maximises the bound on the likelihood.
+    ema : float
+        Weight of the past in the averaged weights, the ones that are kept.
+    patience : int
+        Epochs (fortieths of the steps) in a row without an improvement on held-out data after
+        which the fit ends.
+    """
+
+    batch_size: int = 128
+    steps: int = 4000
+    learning_rate: float = 5e-4
+    beta: float = 1.0
+    ema: float = 0.998
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        checks = {
+            "batch_size": 1 <= self.batch_size <= 2**16,
+            "steps": 1 <= self.steps <= 10**8,
+            "learning_rate": 0 < self.learning_rate < 1,
+            "beta": 0 <= self.beta < 10**3,
+            "ema": 0 <= self.ema < 1,
+            "patience": self.patience >= 1,
+        }
+        for name, good in checks.items():
+            if not good:
+                raise ParameterError(
+                    f"AutoencoderOptions: {name}={getattr(self, name)!r} is out of range."
+                )
+
+
+def half(
+    device: torch.device, precision: torch.dtype | None
+) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which matrix products run in `precision`; None is float32."""
+    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
+
+
+def fit_autoencoder(
+    networks: nn.ModuleList,
+    encode: Encode,
+    error: Error,
+    rows: Tensor,
+    held_out: Tensor,
+    options: AutoencoderOptions,
+    *,
+    variational: bool,
+    seed: int,
+    deadline: Deadline,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> LoopResult:
+    """Train `networks` in place; they keep the averaged weights that were best on held-out data.
+
+    Parameters
+    ----------
+    networks : nn.ModuleList
+        All that is trained.
+    encode : callable
+        Row numbers to means and log-variances, (rows, latent) each.
+    error : callable
+        ``error(latents, row numbers)``, the mean negative log-density of the rows.
+    rows, held_out : Tensor of int64
+        Numbers of the rows to learn and of those that are not.
+    options : AutoencoderOptions
+    variational : bool
+        False leaves out draws and divergence.
+    seed : int
+    deadline, callbacks, progress
+        As for :func:`synthgan.training.fit_loop`.
+
+    Returns
+    -------
+    LoopResult
+        History with ``loss``, ``error``, ``divergence`` (in nats per row) and ``validation``.
+    """
+    device = rows.device
+    optimizer = torch.optim.Adam(networks.parameters(), lr=options.learning_rate)
+    ema = Ema(networks, options.ema)
+    batch = min(options.batch_size, len(rows))
+
+    def bound(
+        chosen: Tensor, draw: torch.Generator, weight: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean, log_variance = encode(chosen)
+        if not variational:
+            missed = error(mean, chosen)
+            return missed, missed, torch.zeros((), device=device)
+        noise = torch.randn(mean.shape, generator=draw, device=device)
+        missed = error(mean + (0.5 * log_variance).exp() * noise, chosen)
+        divergence = kl_to_normal(mean, log_variance).mean()
+        return missed + weight * divergence, missed, divergence
+
+    def step(number: int, share: float) -> dict[str, Tensor]:
+        draw = torch_generator(seed, "autoencoder", number, device=device)
+        falling = (1 - share) / (1 - _FALL_FROM)
+        for part in optimizer.param_groups:
+            warm = min(1.0, (number + 1) / _RATE_STEPS)
+            part["lr"] = options.learning_rate * warm * max(min(1.0, falling), _FALL_TO)
+        chosen = rows[torch.randint(len(rows), (batch,), generator=draw, device=device)]
+        weight = options.beta * min(1.0, share / _WARM_UP)
+        loss, missed, divergence = bound(chosen, draw, weight)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return {"loss": loss, "error": missed, "divergence": divergence}
+
+    def validate() -> float:
+        draw = torch_generator(seed, "held out", device=device)
+        with torch.no_grad():
+            parts = [
+                (float(bound(part, draw, options.beta)[0]), len(part))
+                for part in torch.split(held_out, 512)
+            ]
+        return sum(value * n for value, n in parts) / sum(n for _, n in parts)
+
+    result = fit_loop(
+        step,
+        phase="autoencoder",
+        steps=options.steps,
+        epoch_steps=max(options.steps // _EPOCHS, 1),
+        ema=ema,
+        validate=validate,
+        patience=options.patience,
+        deadline=deadline,
+        callbacks=callbacks,
+        progress=progress,
+    )
+    ema.install(result.best if result.best is not None else ema.snapshot())
+    return result
