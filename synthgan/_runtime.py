@@ -7,6 +7,7 @@ global generator is ever touched.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import numbers
@@ -127,6 +128,15 @@ def half_precision(device: torch.device) -> torch.dtype | None:
         capable = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
         return torch.bfloat16 if capable() else None
     return None
+
+
+def autocast(
+    device: torch.device, precision: torch.dtype | None
+) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which matrix products run in `precision`; None is float32."""
+    import torch
+
+    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
 
 
 @contextmanager

@@ -7,10 +7,8 @@ arXiv:1312.6114). Without the divergence and the draws it is a plain autoencoder
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,7 @@ from synthgan.exceptions import ParameterError
 from synthgan.objectives import kl_to_normal
 from synthgan.training import Callback, Deadline, Ema, LoopResult, fit_loop
 
-__all__ = ["AutoencoderOptions", "fit_autoencoder", "half"]
+__all__ = ["AutoencoderOptions", "fit_autoencoder"]
 
 #: Share of the steps over which the divergence is brought in.
 _WARM_UP = 0.2
@@ -74,13 +72,6 @@ class AutoencoderOptions:
                 raise ParameterError(
                     f"AutoencoderOptions: {name}={getattr(self, name)!r} is out of range."
                 )
-
-
-def half(
-    device: torch.device, precision: torch.dtype | None
-) -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which matrix products run in `precision`; None is float32."""
-    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
 
 
 def fit_autoencoder(

@@ -7,7 +7,6 @@ both (Zhao et al. 2020, arXiv:2006.10738), since image sets here are small.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synthgan._runtime import torch_generator
+from synthgan._runtime import autocast, torch_generator
 from synthgan.adversarial.game import critic_step, generator_step
 from synthgan.distortions import DISTORTIONS, distort
 from synthgan.exceptions import ParameterError
@@ -135,11 +134,6 @@ def fit_images(
     ema = Ema(generator, options.ema)
     batch = min(options.batch_size, len(pixels))
 
-    def half() -> contextlib.AbstractContextManager[Any]:
-        if precision is None:
-            return contextlib.nullcontext()
-        return torch.autocast(device.type, precision)
-
     def step(number: int, share: float) -> dict[str, Tensor]:
         draw = torch_generator(seed, "images", number, device=device)
         rate = options.learning_rate * _schedule(number, share)
@@ -151,13 +145,13 @@ def fit_images(
 
         def score(images: Tensor) -> Tensor:
             shown = images.contiguous(memory_format=torch.channels_last)
-            with half():
+            with autocast(device, precision):
                 scores = critic(shown, condition.repeat(len(images) // batch, 1))
             return scores.float()
 
         def fake() -> Tensor:
             z = torch.randn(batch, generator.latent, generator=draw, device=device)  # type: ignore[call-overload]
-            with half():
+            with autocast(device, precision):
                 images = generator(z, condition)
             return distort(images.float(), options.distortions, draw)
 
@@ -176,7 +170,7 @@ def fit_images(
     def watch(entry: dict[str, Any]) -> bool:
         if held_out is not None:
             entry["overfit"] = _overfit(
-                generator, critic, (pixels, conditions), held_out, half, seed
+                generator, critic, (pixels, conditions), held_out, precision, seed
             )
         return False
 
@@ -207,7 +201,7 @@ def _overfit(
     critic: nn.Module,
     learned: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
-    half: Any,
+    precision: torch.dtype | None,
     seed: int,
 ) -> float:
     draw = torch_generator(seed, "watch", device=learned[0].device)
@@ -215,7 +209,7 @@ def _overfit(
     for module, _ in modes:
         module.eval()
     means = []
-    with torch.no_grad(), half():
+    with torch.no_grad(), autocast(learned[0].device, precision):
         for pixels, conditions in (learned, held_out):
             rows = torch.randperm(len(pixels), generator=draw, device=pixels.device)[:_WATCHED]
             scores = critic(to_tensor(pixels[rows]), conditions[rows])

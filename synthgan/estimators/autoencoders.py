@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from synthgan._runtime import (
+    autocast,
     half_precision,
     logger,
     numpy_generator,
@@ -35,7 +36,7 @@ from synthgan.networks.images import ResidualGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_tensor
 from synthgan.objectives import gaussian_error
 from synthgan.training import Callback, Deadline, parse_duration
-from synthgan.variational import AutoencoderOptions, fit_autoencoder, half
+from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -165,12 +166,12 @@ class ImageVAE(BaseSynthesizer):
         precision = half_precision(device)
 
         def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
-            with half(device, precision):
+            with autocast(device, precision):
                 mean, log_variance = encoder(to_tensor(pixels[rows]))
             return mean.float(), log_variance.float()
 
         def error(latents: Tensor, rows: Tensor) -> Tensor:
-            with half(device, precision):
+            with autocast(device, precision):
                 decoded = decoder(latents, conditions[rows])
             return gaussian_error(to_tensor(pixels[rows]), decoded)
 

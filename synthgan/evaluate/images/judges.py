@@ -8,7 +8,6 @@ published figures that use Inception.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgan._runtime import half_precision, numpy_generator, torch_generator
+from synthgan._runtime import autocast, half_precision, numpy_generator, torch_generator
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +60,8 @@ class Classifier:
         self._trunk, self._head = _classifier(pixels.shape[1:], n_classes)
         _draw(self._trunk, seed, "trunk")
         _draw(self._head, seed, "head")
+        cpu = torch.device("cpu")
+        precision = half_precision(cpu)
         network = torch.nn.ModuleList([self._trunk, self._head]).train()
         images, truth = _tensor(pixels), torch.from_numpy(codes)
         steps = max(min(EPOCHS * len(images) // BATCH, MOST_STEPS), FEWEST_STEPS)
@@ -68,7 +69,7 @@ class Classifier:
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1)
         order = _batches(len(images), steps, seed)
         for number, rows in enumerate(order):
-            with _half():
+            with autocast(cpu, precision):
                 hidden = self._trunk(images[rows])
             keep = torch.empty_like(hidden).bernoulli_(
                 1 - DROPOUT, generator=torch_generator(seed, "dropout", number)
@@ -175,13 +176,6 @@ def _batches(n_images: int, steps: int, seed: int) -> list[npt.NDArray[np.int64]
         order = numpy_generator(seed, "batches", epoch).permutation(n_images)
         found += [order[k * size : (k + 1) * size] for k in range(per_epoch)]
     return found[:steps]
-
-
-def _half() -> contextlib.AbstractContextManager[Any]:
-    import torch
-
-    precision = half_precision(torch.device("cpu"))
-    return contextlib.nullcontext() if precision is None else torch.autocast("cpu", precision)
 
 
 def _in_blocks(network: Callable[[Any], Any], pixels: Pixels) -> Floats:
