@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgan.adversarial.images import ImageOptions
-    from synthgan.adversarial.translation import TranslationOptions
     from synthgan.conditions import MISSING, NOT_MISSING
     from synthgan.estimators.autoencoders import ImageVAE
     from synthgan.estimators.base import load_model
     from synthgan.estimators.images import ImageGAN
     from synthgan.estimators.tabular import TabularGAN
-    from synthgan.estimators.translation import ImageTranslator
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
@@ -30,12 +28,10 @@ __all__ = [
     "Column",
     "ImageGAN",
     "ImageOptions",
-    "ImageTranslator",
     "ImageVAE",
     "Schema",
     "TabularGAN",
     "TrainingOptions",
-    "TranslationOptions",
     "infer_schema",
     "load_model",
 ]
@@ -47,12 +43,10 @@ _HOMES = {
     "Column": "schema",
     "ImageGAN": "estimators.images",
     "ImageOptions": "adversarial.images",
-    "ImageTranslator": "estimators.translation",
     "ImageVAE": "estimators.autoencoders",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular",
     "TrainingOptions": "training",
-    "TranslationOptions": "adversarial.translation",
     "infer_schema": "schema",
     "load_model": "estimators.base",
 }

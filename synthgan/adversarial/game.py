@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from synthgan.objectives import LOSSES, gradient_penalty
 
-__all__ = ["Score", "critic_step", "frozen", "generator_step"]
+__all__ = ["Score", "critic_step", "generator_step"]
 
 #: Scores a batch, higher is more real: inputs (rows, ...) -> (rows,).
 Score = Callable[[Tensor], Tensor]
@@ -99,7 +99,7 @@ def generator_step(
     dict of str to Tensor
         ``generator``, the loss.
     """
-    with frozen(critic):
+    with _frozen(critic):
         with torch.no_grad():
             on_real = score(real)
         total = LOSSES[loss].generator(on_real, score(fake))
@@ -110,8 +110,7 @@ def generator_step(
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Keep the parameters of a module from getting gradients inside a block."""
+def _frozen(module: nn.Module) -> Iterator[None]:
     parameters = [p for p in module.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

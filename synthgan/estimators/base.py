@@ -26,7 +26,6 @@ __all__ = ["BaseSynthesizer", "load_model"]
 #: Estimator that a model file may name -> the module that defines it.
 ESTIMATORS = {
     "ImageGAN": "synthgan.estimators.images",
-    "ImageTranslator": "synthgan.estimators.translation",
     "ImageVAE": "synthgan.estimators.autoencoders",
     "TabularGAN": "synthgan.estimators.tabular",
 }
