@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synthgan.estimators.base import load_model
     from synthgan.estimators.images import ImageGAN
     from synthgan.estimators.tabular import TabularGAN
+    from synthgan.estimators.tabular_autoencoders import TabularVAE
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
@@ -31,6 +32,7 @@ __all__ = [
     "ImageVAE",
     "Schema",
     "TabularGAN",
+    "TabularVAE",
     "TrainingOptions",
     "infer_schema",
     "load_model",
@@ -46,6 +48,7 @@ _HOMES = {
     "ImageVAE": "estimators.autoencoders",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular",
+    "TabularVAE": "estimators.tabular_autoencoders",
     "TrainingOptions": "training",
     "infer_schema": "schema",
     "load_model": "estimators.base",

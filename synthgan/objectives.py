@@ -17,6 +17,7 @@ __all__ = [
     "gradient_penalty",
     "kl_to_normal",
     "masked_cross_entropy",
+    "token_log_likelihood",
 ]
 
 
@@ -41,6 +42,18 @@ def masked_cross_entropy(logits: Sequence[Tensor], tokens: Tensor, visible: Tens
         cells = F.cross_entropy(scores.float(), tokens[:, j], reduction="none")
         loss = loss + torch.dot(cells, weight[:, j])
     return loss / len(tokens)
+
+
+def token_log_likelihood(logits: Sequence[Tensor], tokens: Tensor) -> Tensor:
+    """Return the log-probability of each row if its variables are independent, in nats.
+
+    Shape: logits, one of (rows, tokens of the variable) each; tokens (rows, variables) int64
+    -> (rows,).
+    """
+    total = torch.zeros(len(tokens), device=tokens.device)
+    for j, scores in enumerate(logits):
+        total = total - F.cross_entropy(scores.float(), tokens[:, j], reduction="none")
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ LAYERS = [
     ["synthgan.estimators"],
     ["synthgan.evaluate"],
     ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial", "synthgan.variational"],
+    ["synthgan.latent_rows"],
     ["synthgan.sampling", "synthgan.training"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions"],
     ["synthgan.encoding", "synthgan.conditions"],

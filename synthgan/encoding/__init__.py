@@ -171,7 +171,7 @@ class TableEncoder:
     def decode(
         self,
         codes: Array,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
         *,
         limits: Mapping[str, tuple[float, float]] | None = None,
         first_row: int = 0,
@@ -182,14 +182,15 @@ class TableEncoder:
         Parameters
         ----------
         codes : ndarray of int, shape (rows, columns)
-        generator : numpy Generator
-            Source of the positions inside the bins.
+        generator : numpy Generator or None
+            Source of the positions inside the bins; None takes their middles.
         limits : mapping of column name to (low, high), optional
             Closed ranges, as offsets on the column's scale, that drawn values keep to.
         first_row, key_seed : int
             Number of the first row and seed of the sample, which name the identifiers.
         """
-        uniforms = np.asarray(generator.random(codes.shape))
+        middles = np.full(codes.shape, 0.5)
+        uniforms = middles if generator is None else np.asarray(generator.random(codes.shape))
         rows = first_row + np.arange(len(codes), dtype=np.int64)
         arrays = []
         for i, (column, coder) in enumerate(zip(self.schema, self.coders, strict=True)):

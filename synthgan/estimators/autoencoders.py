@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -27,6 +24,7 @@ from synthgan._runtime import (
 )
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.latents import LatentMixture
 from synthgan.estimators.sizes import LARGEST_SIDE, SMALLEST_SIDE, check_sides, require_size
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ConditionError, DataError
@@ -46,9 +44,6 @@ __all__ = ["ImageVAE"]
 Floats = npt.NDArray[np.float64]
 Latents = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
-
-#: Most parts of the mixture that is fitted to latent vectors.
-_COMPONENTS = 20
 
 
 class ImageVAE(BaseSynthesizer):
@@ -87,7 +82,7 @@ class ImageVAE(BaseSynthesizer):
         The classes, if there is one per image.
     history_ : list of dict
         Figures of every epoch.
-    mixture_ : sklearn.mixture.GaussianMixture
+    mixture_ : LatentMixture
         Where latent vectors lie.
     n_images_ : int
         Images that the model was fitted on.
@@ -205,12 +200,7 @@ class ImageVAE(BaseSynthesizer):
     def _learn_density(self, found: ImageSet, held_out: npt.NDArray[np.int64], seed: int) -> None:
         """Keep where latent vectors lie, and what held-out images score."""
         means = self._means(found).astype(np.float64)
-        count = max(min(_COMPONENTS, len(found) // (10 * self.latent)), 1)
-        state = int(numpy_generator(seed, "mixture").integers(2**31))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture = GaussianMixture(count, reg_covar=1e-3, random_state=state).fit(means)
-        self.mixture_ = mixture
+        self.mixture_ = LatentMixture.fit(means, seed)
         parts = self._oddness(found.take(held_out))
         self.usual_ = np.array([[part.mean(), max(part.std(), 1e-9)] for part in parts])
 
@@ -345,7 +335,7 @@ class ImageVAE(BaseSynthesizer):
         decoded = self._decode(latents, conditions)
         truth = found.pixels / np.float32(127.5) - 1
         errors = ((decoded - truth) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)
-        density = self.mixture_.score_samples(latents.astype(np.float64))
+        density = self.mixture_.log_density(latents.astype(np.float64))
         return np.asarray(density), -np.log(np.maximum(errors, 1e-9))
 
     def latent_map(self, images: Any) -> Floats:
@@ -361,15 +351,7 @@ class ImageVAE(BaseSynthesizer):
             Axes are those of the training images' latent vectors; the second is 0 if there is
             one.
         """
-        latents = self.transform(images).astype(np.float64)
-        weights, means = self.mixture_.weights_, self.mixture_.means_
-        centre = weights @ means
-        gaps = means - centre
-        spread = np.einsum("k,kij->ij", weights, self.mixture_.covariances_)
-        spread = spread + (gaps * weights[:, None]).T @ gaps
-        axes = np.linalg.eigh(spread)[1][:, ::-1][:, :2]
-        found = (latents - centre) @ axes
-        return np.pad(found, [(0, 0), (0, 2 - found.shape[1])])
+        return self.mixture_.project(self.transform(images).astype(np.float64))
 
     def sample(
         self, n_samples: int | None = None, *, labels: Any = None, random_state: Any = None
@@ -397,22 +379,10 @@ class ImageVAE(BaseSynthesizer):
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
         images = self._pixels(
             self._decode(
-                self._draw(len(chosen), seed), _conditions(self.coder_, chosen, len(chosen))
+                self.mixture_.draw(len(chosen), seed), _conditions(self.coder_, chosen, len(chosen))
             )
         )
         return images if self.coder_.kind == "none" else (images, chosen)
-
-    def _draw(self, n: int, seed: int) -> Latents:
-        """Return latent vectors from the mixture; the first do not depend on how many follow."""
-        weights, means = self.mixture_.weights_, self.mixture_.means_
-        roots = np.linalg.cholesky(self.mixture_.covariances_)
-        parts = [np.zeros((0, self.latent))]
-        for block in range(-(-n // BLOCK)):
-            generator = numpy_generator(seed, "latent", block)
-            which = generator.choice(len(weights), size=BLOCK, p=weights / weights.sum())
-            noise = generator.normal(size=(BLOCK, self.latent))
-            parts.append(means[which] + np.einsum("nij,nj->ni", roots[which], noise))
-        return np.concatenate(parts)[:n].astype(np.float32)
 
     # description and storage --------------------------------------------------------------------
 
@@ -453,9 +423,8 @@ class ImageVAE(BaseSynthesizer):
             },
         }
         arrays = arrays_of("encoder", self.encoder_) | arrays_of("decoder", self.decoder_)
-        for name in ("weights_", "means_", "covariances_"):
-            arrays[f"mixture.{name}"] = getattr(self.mixture_, name)
-        return model, arrays
+        mixture = {f"mixture.{name}": array for name, array in self.mixture_.arrays().items()}
+        return model, {**arrays, **mixture}
 
     @classmethod
     def _from_model(
@@ -487,7 +456,7 @@ class ImageVAE(BaseSynthesizer):
         loaded.decoder_ = placed(
             rebuild(lambda: _build(*network)[1], with_prefix(tensors, "decoder")), device
         )
-        loaded.mixture_ = _mixture(with_prefix(tensors, "mixture"), loaded.latent)
+        loaded.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), loaded.latent)
         return loaded
 
 
@@ -504,16 +473,3 @@ def _conditions(coder: ConditionCoder, labels: Any, n_images: int) -> Latents:
     if coder.kind == "none":
         return np.zeros((n_images, 0), np.float32)
     return coder.encode(labels)
-
-
-def _mixture(parts: dict[str, np.ndarray[Any, Any]], latent: int) -> GaussianMixture:
-    """Rebuild a mixture from its parameters, after checking that they fit each other."""
-    weights, means, covariances = (parts[k] for k in ("weights_", "means_", "covariances_"))
-    count = len(weights)
-    if means.shape != (count, latent) or covariances.shape != (count, latent, latent):
-        raise ValueError("the mixture does not fit the latent vectors")
-    mixture = GaussianMixture(count)
-    mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
-    roots = np.linalg.cholesky(covariances)
-    mixture.precisions_cholesky_ = np.linalg.inv(roots).transpose(0, 2, 1)
-    return mixture

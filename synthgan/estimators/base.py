@@ -28,6 +28,7 @@ ESTIMATORS = {
     "ImageGAN": "synthgan.estimators.images",
     "ImageVAE": "synthgan.estimators.autoencoders",
     "TabularGAN": "synthgan.estimators.tabular",
+    "TabularVAE": "synthgan.estimators.tabular_autoencoders",
 }
 
 

@@ -8,23 +8,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from synthgan._runtime import (
     half_precision,
     logger,
-    numpy_generator,
     resolve_device,
     seed_from,
     torch_generator,
 )
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
-from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
+from synthgan.encoding import TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.tables import (
+    check_rows,
+    default_width,
+    describe_columns,
+    fit_encoder,
+    join_target,
+    log_frequencies,
+    require_columns,
+    resolve_schema,
+    restore,
+    split_rows,
+)
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
@@ -34,7 +43,7 @@ from synthgan.io import Container, read_with_container
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
-from synthgan.schema import Schema, infer_schema
+from synthgan.schema import Schema
 from synthgan.training import Callback, Deadline, TrainingOptions, parse_duration
 
 if TYPE_CHECKING:
@@ -177,12 +186,12 @@ class TabularGAN(BaseSynthesizer):
         deadline = Deadline.after(parse_duration(self.max_time))
         device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
-        table, container = _join_target(data, y)
-        schema = self._resolve_schema(table)
-        _check_rows(table, schema)
+        table, container = join_target(data, y)
+        schema = resolve_schema(self.schema, table, self.min_count)
+        check_rows(table, schema)
         if target is not None and target not in schema:
             raise DataError(f"target={target!r} is not a column of the table.")
-        encoder = self._fit_encoder(table, schema)
+        encoder = fit_encoder(table, schema, self.max_tokens, progress=bool(self.verbose))
         codes = encoder.encode(table).codes
         active = [j for j, size in enumerate(encoder.sizes) if size > 1]
         options = self.options or TrainingOptions.for_rows(len(codes))
@@ -205,24 +214,6 @@ class TabularGAN(BaseSynthesizer):
         self.feature_names_in_ = np.array(names, dtype=object)
         self._active = [j for j, size in enumerate(self.encoder_.sizes) if size > 1]
 
-    def _resolve_schema(self, table: pa.Table) -> Schema:
-        inferred = infer_schema(table, min_count=self.min_count) if self.schema is None else None
-        if inferred is not None:
-            return inferred
-        schema = self.schema if isinstance(self.schema, Schema) else Schema.from_dict(self.schema)  # type: ignore[arg-type]
-        if differences := schema.differences(table):
-            raise DataError("The table does not fit the schema: " + "; ".join(differences) + ".")
-        return schema
-
-    def _fit_encoder(self, table: pa.Table, schema: Schema) -> TableEncoder:
-        with tqdm(
-            total=len(schema), desc="encoding", unit="column", disable=not self.verbose, leave=False
-        ) as bar:
-            most = self.max_tokens or min(max(table.num_rows // 22, 12), 256)
-            return TableEncoder.fit(
-                table, schema, max_tokens=most, progress=lambda name: bar.update()
-            )
-
     def _train(
         self,
         codes: Array,
@@ -237,13 +228,13 @@ class TabularGAN(BaseSynthesizer):
         n_rows = len(codes)
         sizes = [encoder.sizes[j] for j in active]
         n_ordered = [encoder.n_ordered[j] for j in active]
-        width = self.width or _default_width(n_rows)
+        width = self.width or default_width(n_rows)
         generator = RowGenerator(sizes, n_ordered, width, self.depth or 3, options.dropout)
-        generator.reset(torch_generator(seed, "weights"), _log_frequencies(codes, sizes))
+        generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
         if not active:
             return generator.eval(), None, []
         generator.to(device)
-        held_out, kept = _split(n_rows, seed)
+        held_out, kept = split_rows(n_rows, seed)
         tokens = torch.from_numpy(codes).to(device)
         precision = half_precision(device)
         refine = options.refinement_steps > 0 and len(active) > 1
@@ -392,15 +383,7 @@ class TabularGAN(BaseSynthesizer):
         return TableSampler(self.encoder_, sampler, tuple(self._active), self.n_rows_)
 
     def _restore(self, table: pa.Table) -> Any:
-        if self._container.kind == "numpy" and self._has_y:
-            names = table.column_names
-            dtypes = self._container.dtypes
-            features = Container("numpy", tuple(names[:-1]), dtypes[:-1])
-            target = Container("numpy", tuple(names[-1:]), dtypes[-1:])
-            return features.restore(table.select(names[:-1])), target.restore(
-                table.select(names[-1:])
-            ).ravel()
-        return self._container.restore(table)
+        return restore(table, self._container, self._has_y)
 
     def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:
         """Say whether new rows still look like those that the model was fitted to.
@@ -467,7 +450,7 @@ class TabularGAN(BaseSynthesizer):
         _check_steps(steps)
         seed = seed_from(random_state)
         table, _ = read_with_container(data)
-        self._require_columns(table)
+        require_columns(table, self.schema_)
         table = table.select(list(self.schema_.names))
         sampler = self._sampler()
         completed = [
@@ -496,16 +479,12 @@ class TabularGAN(BaseSynthesizer):
         check_is_fitted(self)
         check_number("score_samples", "n_orders", n_orders, int, 1, 10**6)
         table, _ = read_with_container(data)
-        self._require_columns(table)
+        require_columns(table, self.schema_)
         return self._sampler().log_likelihood(table, n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`."""
         return float(self.score_samples(data).mean())
-
-    def _require_columns(self, table: pa.Table) -> None:
-        if differences := self.schema_.differences(table):
-            raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")
 
     # description and storage --------------------------------------------------------------------
 
@@ -513,19 +492,6 @@ class TabularGAN(BaseSynthesizer):
         """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
         check_is_fitted(self)
         parts = [part for part in (self.generator_, self.joint_) if part is not None]
-        columns = []
-        for column, coder in zip(self.schema_, self.encoder_.coders, strict=True):
-            entry = {"name": column.name, "kind": column.kind, "tokens": coder.n_tokens}
-            entry["missing"] = coder.missing_token is not None
-            if isinstance(coder, LevelCoder):
-                entry["levels"], entry["pooled_rare_levels"] = len(coder.levels), coder.has_rare
-            elif isinstance(coder, NumberCoder) and len(coder.knots):
-                ends = np.array(coder.extremes)
-                low, high = coder.scale.to_cells(ends, np.zeros(2, bool)).to_pylist()
-                entry.update(spikes=int(coder.is_spike.sum()), lowest=str(low), highest=str(high))
-            elif isinstance(coder, IdentifierCoder):
-                entry["generated"] = True
-            columns.append(entry)
         return {
             "estimator": type(self).__name__,
             "privacy": "no formal guarantee",
@@ -537,7 +503,7 @@ class TabularGAN(BaseSynthesizer):
             "depth": len(self.generator_.blocks),
             "steps": len(self._active),
             "epochs": len(self.history_),
-            "columns": columns,
+            "columns": describe_columns(self.encoder_),
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -606,32 +572,6 @@ def _network_size(network: Mapping[str, Any]) -> tuple[int, int]:
     return width, depth
 
 
-def _join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
-    """Return the table with `y` as its last column."""
-    table, container = read_with_container(data)
-    if y is None:
-        return table, container
-    name = getattr(y, "name", None) or "target"
-    frame = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y))
-    if frame.ndim != 1 or len(frame) != table.num_rows:
-        raise DataError(f"y has {len(frame)} values for {table.num_rows} rows.")
-    column, kind = read_with_container(frame.to_frame(str(name)))
-    if str(name) in table.column_names:
-        raise DataError(f"The table already has a column {str(name)!r}; rename y.")
-    labels = (*(container.labels or tuple(table.column_names)), name)
-    joined = table.append_column(str(name), column.column(0))
-    return joined, Container(container.kind, labels, (*container.dtypes, *kind.dtypes))
-
-
-def _check_rows(table: pa.Table, schema: Schema) -> None:
-    needed = max(2, *(column.min_count for column in schema))
-    if table.num_rows < needed:
-        raise DataError(
-            f"The table has {table.num_rows} rows; at least {needed} are needed, because values in "
-            "fewer than min_count rows are never repeated."
-        )
-
-
 def _check_count(n_samples: Any) -> None:
     if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 0:
         shown = n_samples if isinstance(n_samples, (int, float)) else type(n_samples).__name__
@@ -640,22 +580,3 @@ def _check_count(n_samples: Any) -> None:
 
 def _check_steps(steps: Any) -> None:
     check_number("sample", "steps", steps, int, 1, 10**6)
-
-
-def _default_width(n_rows: int) -> int:
-    return 128 if n_rows < 2000 else 256 if n_rows < 20_000 else 512
-
-
-def _split(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the positions of held-out and training rows: a tenth is held out, at most 4,000."""
-    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n_rows))
-    count = min(max(n_rows // 10, 1), 4000)
-    return order[:count], order[count:]
-
-
-def _log_frequencies(codes: Array, sizes: Sequence[int]) -> torch.Tensor:
-    parts = [np.empty(0)]
-    for j, size in enumerate(sizes):
-        counts = np.bincount(codes[:, j], minlength=size) + 0.5
-        parts.append(np.log(counts / counts.sum()))
-    return torch.from_numpy(np.concatenate(parts)).float()

@@ -1,0 +1,521 @@
+"""TabularVAE: a variational autoencoder for tables, or a plain one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from synthgan._runtime import (
+    autocast,
+    half_precision,
+    logger,
+    numpy_generator,
+    resolve_device,
+    seed_from,
+    torch_generator,
+)
+from synthgan.encoding import TableEncoder
+from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.latents import LatentMixture
+from synthgan.estimators.tables import (
+    check_rows,
+    default_width,
+    describe_columns,
+    fit_encoder,
+    join_target,
+    log_frequencies,
+    require_columns,
+    resolve_schema,
+    restore,
+    split_rows,
+)
+from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
+from synthgan.exceptions import DataError
+from synthgan.io import Container, read_with_container
+from synthgan.latent_rows import LatentRows
+from synthgan.networks.autoencoders import RowDecoder, RowEncoder
+from synthgan.objectives import token_log_likelihood
+from synthgan.sampling import BLOCK
+from synthgan.schema import Schema
+from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.variational import AutoencoderOptions, fit_autoencoder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["TabularVAE"]
+
+Array = np.ndarray[Any, Any]
+Floats = npt.NDArray[np.float64]
+Latents = npt.NDArray[np.float32]
+
+_LARGEST_WIDTH, _LARGEST_DEPTH = 8192, 64
+_DEPTH = 2
+#: Latent vectors that marginals are raked over.
+_RAKED = 20_000
+
+
+class TabularVAE(BaseSynthesizer):
+    """A variational autoencoder for tables.
+
+    Take it to encode rows: as numbers for other models, for a map of the table, for anomaly scores.
+    Given the latent vector it draws all columns independently of each other, and so it ties them
+    less closely than :class:`~synthgan.TabularGAN`, which is the better generator: see
+    ``benchmarks/NOTES.md``.
+
+    The encoder sees tokens, so numbers, levels and missing cells go in alike, and every cell comes
+    out as a distribution of tokens, as in TVAE (Xu et al. 2019, arXiv:1907.00503). After the fit, a
+    mixture of normal distributions is fitted to the latent vectors; samples are decoded from it
+    (Ghosh et al. 2020, arXiv:1903.12436), and the biases of the decoder are shifted so that they
+    have the marginals of the table.
+
+    Parameters
+    ----------
+    random_state : int, numpy Generator, RandomState or None, default None
+        The same int gives the same model on one machine (unless `max_time` cuts the fit short).
+    device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
+    max_time : float, str or None, default None
+        Budget of the fit: seconds, or a text such as ``"10m"``.
+    variational : bool, default True
+        False makes a plain autoencoder: closer reconstructions, worse samples.
+    schema : Schema, dict or None, default None
+        What the columns are; None infers it. See :func:`synthgan.schema.infer_schema`.
+    min_count : int, default 5
+        As for :class:`~synthgan.TabularGAN`.
+    max_tokens : int or None, default None
+        As for :class:`~synthgan.TabularGAN`.
+    latent : int, default 32
+        Length of the latent vector.
+    width, depth : int or None, default None
+        Size of both networks. None chooses by the number of rows: 128 to 512 wide, 2 deep.
+    options : AutoencoderOptions or None, default None
+        Rarely changed settings of the training. None chooses by the number of rows.
+    callbacks : sequence of callable, default ()
+        Called after each epoch with a dict of figures; returning True ends the fit.
+    verbose : int, default 1
+        0 is silent, 1 shows progress bars on standard error.
+
+    Attributes
+    ----------
+    schema_ : Schema
+    encoder_ : TableEncoder
+        Maps tables to tokens and back.
+    row_encoder_, row_decoder_ : nn.Module
+        The trained networks.
+    mixture_ : LatentMixture
+        Where latent vectors lie.
+    history_ : list of dict
+        Figures of every epoch.
+    n_rows_ : int
+        Rows that the model was fitted on.
+    n_features_in_ : int
+        Columns of the table, without `y`.
+    feature_names_in_ : ndarray of str
+        Their names.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"age": [20, 30, 40, 50] * 50, "smoker": ["yes", "no"] * 100})
+    >>> vae = TabularVAE(random_state=0, max_time="2s", latent=2, verbose=0).fit(table)
+    >>> vae.transform(table).shape, vae.sample(3).shape
+    ((200, 2), (3, 2))
+    """
+
+    _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
+        "min_count": (int, 1, 10**6),
+        "max_tokens": (int, 4, 4096),
+        "latent": (int, 1, 1024),
+        "width": (int, 8, _LARGEST_WIDTH),
+        "depth": (int, 1, _LARGEST_DEPTH),
+        "verbose": (int, 0, 10),
+    }
+
+    def __init__(
+        self,
+        *,
+        random_state: Any = None,
+        device: str = "auto",
+        max_time: float | str | None = None,
+        variational: bool = True,
+        schema: Schema | Mapping[str, Any] | None = None,
+        min_count: int = 5,
+        max_tokens: int | None = None,
+        latent: int = 32,
+        width: int | None = None,
+        depth: int | None = None,
+        options: AutoencoderOptions | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 1,
+    ) -> None:
+        self.random_state = random_state
+        self.device = device
+        self.max_time = max_time
+        self.variational = variational
+        self.schema = schema
+        self.min_count = min_count
+        self.max_tokens = max_tokens
+        self.latent = latent
+        self.width = width
+        self.depth = depth
+        self.options = options
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    # fitting ------------------------------------------------------------------------------------
+
+    def fit(self, data: Any, y: Any = None, *, target: str | None = None) -> Self:
+        """Learn to encode and decode rows.
+
+        Parameters
+        ----------
+        data : DataFrame, Arrow table, polars frame, array, or path to a .parquet or .csv file
+            It is not changed.
+        y : array-like, optional
+            One more column, the target; it becomes the last column, named ``"target"`` or by its
+            own name.
+        target : str, optional
+            Name of the target column, recorded in the model for evaluation.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError, SchemaError, DataError
+            Before any training, naming the parameter or column and the fix.
+        """
+        self._check_parameters()
+        deadline = Deadline.after(parse_duration(self.max_time))
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
+        started = time.monotonic()
+        table, container = join_target(data, y)
+        schema = resolve_schema(self.schema, table, self.min_count)
+        check_rows(table, schema)
+        if target is not None and target not in schema:
+            raise DataError(f"target={target!r} is not a column of the table.")
+        self.schema_ = schema
+        self.encoder_ = fit_encoder(table, schema, self.max_tokens, progress=bool(self.verbose))
+        self._container, self._has_y = container, y is not None
+        self._remember_features()
+        self.n_rows_ = table.num_rows
+        self.target_ = target if y is None else schema.names[-1]
+        self._train(self._codes(table), seed, device, deadline.part(0.9))
+        self.seconds_ = round(time.monotonic() - started, 3)
+        return self
+
+    def _remember_features(self) -> None:
+        names = self.schema_.names[:-1] if self._has_y else self.schema_.names
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+        self._active = [j for j, size in enumerate(self.encoder_.sizes) if size > 1]
+
+    def _train(self, codes: Array, seed: int, device: torch.device, deadline: Deadline) -> None:
+        """Fit the networks, then the mixture, then the marginals."""
+        width, depth = self.width or default_width(len(codes)), self.depth or _DEPTH
+        encoder, decoder = _build(self.encoder_, self._active, self.latent, width, depth)
+        encoder.reset(torch_generator(seed, "row encoder"))
+        decoder.reset(torch_generator(seed, "row decoder"), log_frequencies(codes, decoder.sizes))
+        encoder.to(device)
+        decoder.to(device)
+        self.history_: list[dict[str, Any]] = []
+        if self._active:
+            tokens = torch.from_numpy(codes).to(device)
+            precision = half_precision(device)
+
+            def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
+                with autocast(device, precision):
+                    mean, log_variance = encoder(tokens[rows])
+                return mean.float(), log_variance.float()
+
+            def error(latents: Tensor, rows: Tensor) -> Tensor:
+                with autocast(device, precision):
+                    logits = decoder(latents)
+                return -token_log_likelihood(logits, tokens[rows]).mean()
+
+            held_out, kept = split_rows(len(codes), seed)
+            result = fit_autoencoder(
+                nn.ModuleList([encoder, decoder]),
+                encode,
+                error,
+                kept.to(device),
+                held_out.to(device),
+                self.options or _options(len(codes)),
+                variational=self.variational,
+                seed=seed,
+                deadline=deadline,
+                callbacks=tuple(self.callbacks),
+                progress=bool(self.verbose),
+            )
+            logger.info("fit of an autoencoder ended: %s", result.reason)
+            self.history_ = result.history
+        self.row_encoder_ = encoder.eval().requires_grad_(False)
+        self.row_decoder_ = decoder.eval().requires_grad_(False)
+        means, deviations = self._rows().posteriors(codes)
+        latents = means.astype(np.float64)
+        if self.variational:
+            latents += deviations * numpy_generator(seed, "posterior").normal(size=means.shape)
+        self.mixture_ = LatentMixture.fit(latents, seed)
+        if self._active:
+            self._rows().rake(codes, self.mixture_.draw(_RAKED, seed))
+
+    def _rows(self) -> LatentRows:
+        hidden = [self.encoder_.coders[j].suppressed for j in self._active]
+        return LatentRows(self.row_encoder_, self.row_decoder_, hidden)
+
+    def _codes(self, table: pa.Table) -> Array:
+        return self.encoder_.encode(table).codes[:, self._active].astype(np.int64)
+
+    def _read(self, data: Any) -> pa.Table:
+        check_is_fitted(self)
+        table, _ = read_with_container(data)
+        require_columns(table, self.schema_)
+        return table.select(list(self.schema_.names))
+
+    # encoding and decoding ----------------------------------------------------------------------
+
+    def transform(self, data: Any) -> Latents:
+        """Return the latent vector of each row: the mean of its distribution.
+
+        Parameters
+        ----------
+        data : table
+            With the columns of the fitted table, in any order.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, latent)
+        """
+        return self._rows_of(data)[1]
+
+    def _rows_of(self, data: Any) -> tuple[Array, Latents]:
+        codes = self._codes(self._read(data))
+        return codes, self._rows().posteriors(codes)[0]
+
+    def inverse_transform(self, latents: Any) -> Any:
+        """Return the most likely rows that latent vectors stand for.
+
+        Parameters
+        ----------
+        latents : ndarray, shape (rows, latent)
+
+        Returns
+        -------
+        table
+            In the form that `fit` got. Levels are the most likely ones and numbers medians, so this
+            table is less varied than a sample; identifiers are new.
+        """
+        check_is_fitted(self)
+        found = np.asarray(latents, dtype=np.float32)
+        if found.ndim != 2 or found.shape[1] != self.latent or not np.isfinite(found).all():
+            raise DataError(f"Latent vectors must be finite, of shape (rows, {self.latent}).")
+        table = self.encoder_.decode(self._whole(self._rows().likeliest(found)), None)
+        return restore(table, self._container, self._has_y)
+
+    def reconstruct(self, data: Any) -> Any:
+        """Return rows after encoding and decoding: what the model takes for usual in them.
+
+        Parameters
+        ----------
+        data : table
+            With the columns of the fitted table, in any order.
+
+        Returns
+        -------
+        table
+            As from :meth:`inverse_transform`.
+        """
+        return self.inverse_transform(self.transform(data))
+
+    def score_samples(self, data: Any, *, n_draws: int = 16) -> Floats:
+        """Return the log-likelihood of each row; low means unlike the fitted table.
+
+        An importance-weighted lower bound (Burda et al. 2016, arXiv:1509.00519) under the mixture
+        that samples are drawn from, in nats; numbers count by their bin. A plain autoencoder gives
+        the log-probability of the row given its latent vector.
+
+        Parameters
+        ----------
+        data : table
+            With the columns of the fitted table, in any order.
+        n_draws : int, default 16
+            Latent vectors per row, always the same; more make the bound closer.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,)
+        """
+        check_is_fitted(self)
+        check_number("score_samples", "n_draws", n_draws, int, 1, 10**6)
+        codes, latents = self._rows_of(data)
+        if not self._active:
+            return np.zeros(len(codes))
+        if not self.variational:
+            return self._rows().log_probability(codes, latents)
+        return self._rows().log_bound(codes, self.mixture_.log_density, n_draws)
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """Return the mean of :meth:`score_samples`."""
+        return float(self.score_samples(data).mean())
+
+    def latent_map(self, data: Any) -> Floats:
+        """Return the two principal components of latent vectors, for a picture.
+
+        Parameters
+        ----------
+        data : table
+            With the columns of the fitted table, in any order.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, 2)
+            Axes are those of the training rows' latent vectors; the second is 0 if there is one.
+        """
+        return self.mixture_.project(self.transform(data).astype(np.float64))
+
+    # sampling -----------------------------------------------------------------------------------
+
+    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Any:
+        """Draw synthetic rows.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+        random_state : int, Generator, RandomState or None, default None
+            The same int gives the same rows, and the first rows do not depend on how many follow.
+
+        Returns
+        -------
+        table
+            In the form that `fit` got, with its dtypes; ``(X, y)`` if `fit` got arrays and a `y`.
+        """
+        check_is_fitted(self)
+        check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        seed = seed_from(random_state)
+        drawn = self._whole(self._rows().draw(self.mixture_.draw(n_samples, seed), seed))
+        tables = [
+            self.encoder_.decode(
+                drawn[start : start + BLOCK],
+                numpy_generator(seed, "cells", start // BLOCK),
+                first_row=start,
+                key_seed=seed,
+            )
+            for start in range(0, max(n_samples, 1), BLOCK)
+        ]
+        return restore(pa.concat_tables(tables).combine_chunks(), self._container, self._has_y)
+
+    def _whole(self, codes: Array) -> Array:
+        """Return tokens of all columns, given those of the columns that vary."""
+        out = np.zeros((len(codes), len(self.encoder_.coders)), np.int64)
+        out[:, self._active] = codes
+        return out
+
+    # description and storage --------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
+        check_is_fitted(self)
+        parts = (self.row_encoder_, self.row_decoder_)
+        return {
+            "estimator": type(self).__name__,
+            "privacy": "no formal guarantee",
+            "variational": self.variational,
+            "rows": self.n_rows_,
+            "target": self.target_,
+            "seconds": self.seconds_,
+            "parameters": sum(p.numel() for part in parts for p in part.parameters()),
+            "latent": self.latent,
+            "epochs": len(self.history_),
+            "columns": describe_columns(self.encoder_),
+        }
+
+    def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        trunk = self.row_decoder_.trunk
+        model = {
+            "schema": self.schema_.to_dict(),
+            "encoder": self.encoder_.to_dict(),
+            "container": self._container.to_dict(),
+            "network": {"width": len(trunk.gain), "depth": len(trunk.blocks)},
+            "history": self.history_,
+            "n_rows": self.n_rows_,
+            "target": self.target_,
+            "seconds": self.seconds_,
+            "has_y": self._has_y,
+            "parameters": {
+                "variational": self.variational,
+                "min_count": self.min_count,
+                "max_tokens": self.max_tokens,
+                "latent": self.latent,
+                "width": self.width,
+                "depth": self.depth,
+                "options": None if self.options is None else dataclasses.asdict(self.options),
+            },
+        }
+        return model, {
+            **arrays_of("row_encoder", self.row_encoder_),
+            **arrays_of("row_decoder", self.row_decoder_),
+            **{f"encoder.{name}": array for name, array in self.encoder_.arrays().items()},
+            **{f"mixture.{name}": array for name, array in self.mixture_.arrays().items()},
+        }
+
+    @classmethod
+    def _from_model(
+        cls, model: dict[str, Any], tensors: dict[str, Array], device: torch.device
+    ) -> Self:
+        parameters = dict(model["parameters"])
+        if parameters.get("options") is not None:
+            parameters["options"] = AutoencoderOptions(**parameters["options"])
+        loaded = cls(**parameters)
+        loaded._check_parameters()
+        loaded.schema_ = Schema.from_dict(model["schema"])
+        loaded.encoder_ = TableEncoder.from_dict(
+            loaded.schema_, model["encoder"], with_prefix(tensors, "encoder")
+        )
+        loaded._container = Container.from_dict(model["container"])
+        loaded._has_y = bool(model["has_y"])
+        loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
+        loaded.target_, loaded.seconds_ = model["target"], float(model["seconds"])
+        loaded._remember_features()
+        width, depth = int(model["network"]["width"]), int(model["network"]["depth"])
+        check_number("network", "width", width, int, 1, _LARGEST_WIDTH)
+        check_number("network", "depth", depth, int, 1, _LARGEST_DEPTH)
+        sizes = (loaded.encoder_, loaded._active, loaded.latent, width, depth)
+        loaded.row_encoder_ = rebuild(
+            lambda: _build(*sizes)[0], with_prefix(tensors, "row_encoder")
+        ).to(device)
+        loaded.row_decoder_ = rebuild(
+            lambda: _build(*sizes)[1], with_prefix(tensors, "row_decoder")
+        ).to(device)
+        loaded.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), loaded.latent)
+        return loaded
+
+
+def _build(
+    encoder: TableEncoder, active: Sequence[int], latent: int, width: int, depth: int
+) -> tuple[RowEncoder, RowDecoder]:
+    sizes = [encoder.sizes[j] for j in active]
+    n_ordered = [encoder.n_ordered[j] for j in active]
+    return (
+        RowEncoder(sizes, n_ordered, latent, width, depth),
+        RowDecoder(sizes, n_ordered, latent, width, depth),
+    )
+
+
+def _options(n_rows: int) -> AutoencoderOptions:
+    """Return options for a table of `n_rows`: batches and steps grow with it."""
+    batch = 2 ** int(np.ceil(np.log2(max(n_rows, 1) / 16)))
+    return AutoencoderOptions(
+        batch_size=min(max(batch, 128), 1024),
+        steps=int(2000 * min(n_rows / 10_000, 1.0) ** 0.25),
+        learning_rate=1e-3,
+    )
