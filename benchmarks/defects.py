@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pages import ROOT, write_into
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "defects.json"
-DOCS = HERE.parent / "docs" / "background" / "evaluation.md"
 TARGET = "income"
 
 Frame = pd.DataFrame
@@ -211,11 +211,8 @@ def main() -> None:
     if not options.render:
         results = run(options.data, options.rows, options.seeds)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    begin, end = "<!-- defects:begin -->", "<!-- defects:end -->"
-    head, _, rest = DOCS.read_text().partition(begin)
-    _, _, tail = rest.partition(end)
-    text = render(json.loads(RESULTS.read_text()))
-    DOCS.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+    page = ROOT / "docs" / "background" / "evaluation.md"
+    write_into(page, "defects", render(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pages import BENCHMARKS, write_into
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "evaluation_cost.json"
-DOCS = HERE.parent / "docs" / "benchmarks.md"
 
 
 def measure(folder: Path, level: str) -> dict[str, float]:
@@ -86,11 +86,7 @@ def main() -> None:
         f"Adult: {results['full']['rows']:,} train and synthetic rows, "
         f"{results['full']['holdout']:,} rows of holdout; judges run on one thread.",
     ]
-    begin, end = "<!-- cost:begin -->", "<!-- cost:end -->"
-    head, _, rest = DOCS.read_text().partition(begin)
-    _, _, tail = rest.partition(end)
-    text = "\n".join(lines)
-    DOCS.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+    write_into(BENCHMARKS, "cost", "\n".join(lines))
 
 
 if __name__ == "__main__":

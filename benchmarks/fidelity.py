@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pages import BENCHMARKS, ROOT, write_into
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "fidelity.json"
-DOCS, README = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md"
 TABLES = ["adult", "default", "shoppers", "beijing", "magic", "german_credit", "heart_uci", "pima"]
 STEPS = [0, 4, 2, 1]  # 0: as many as there are columns
 REFERENCES = ["bootstrap of train", "independent columns", "real holdout"]
@@ -214,14 +214,6 @@ def render(results: dict[str, Any], all_steps: list[int], references: list[str])
     return "\n".join(lines)
 
 
-def write_into(page: Path, text: str) -> None:
-    """Put a table between the markers of a page."""
-    begin, end = "<!-- fidelity:begin -->", "<!-- fidelity:end -->"
-    head, _, rest = page.read_text().partition(begin)
-    _, _, tail = rest.partition(end)
-    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
-
-
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -256,8 +248,8 @@ def main() -> None:
                 print(name, seed, f"fit {run['fit_seconds']:.0f} s", figures, flush=True)
                 RESULTS.write_text(json.dumps(results, indent=1, default=float))
     floor, *others = REFERENCES
-    write_into(DOCS, render(results, STEPS, [floor, *others]))
-    write_into(README, render(results, STEPS[:1], [floor]))
+    write_into(BENCHMARKS, "fidelity", render(results, STEPS, [floor, *others]))
+    write_into(ROOT / "README.md", "fidelity", render(results, STEPS[:1], [floor]))
 
 
 if __name__ == "__main__":

@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import BENCHMARKS, write_into
 
 HERE = Path(__file__).resolve().parent
-RESULTS, DOCS = HERE / "images.json", HERE.parent / "docs" / "benchmarks.md"
-MODELS = ["resnet", "dcgan", "vanilla"]
+RESULTS = HERE / "images.json"
+MODELS = ["resnet", "dcgan", "vanilla", "vae"]
 FEW = 500
 TITLES = {
     "resnet": "`ImageGAN()`",
     "dcgan": '`ImageGAN("dcgan")`',
     "vanilla": '`ImageGAN("vanilla")`',
+    "vae": "`ImageVAE()`",
 }
 
 
@@ -41,9 +43,11 @@ def load(folder: Path) -> tuple[np.ndarray, ...]:
 
 def fit(name: str, images: np.ndarray, labels: np.ndarray, minutes: float) -> Any:
     """Return a fitted model."""
-    from synthgan import ImageGAN
+    from synthgan import ImageGAN, ImageVAE
 
-    return ImageGAN(name, random_state=0, max_time=60 * minutes, verbose=0).fit(images, labels)
+    settings = {"random_state": 0, "max_time": 60 * minutes, "verbose": 0}
+    model = ImageVAE(**settings) if name == "vae" else ImageGAN(name, **settings)
+    return model.fit(images, labels)
 
 
 def measure(name: str, folder: Path, minutes: float) -> dict[str, Any]:
@@ -83,6 +87,19 @@ def augment(folder: Path, minutes: float) -> dict[str, Any]:
     )
     names = ("real_accuracy", "cas_accuracy", "augmentation_gain", "near_copy_rate")
     return {name: report.scores[name].to_dict() for name in names}
+
+
+def anomalies(folder: Path, minutes: float) -> dict[str, Any]:
+    """Return how well a model of nine digits tells the tenth from them, for each of ten."""
+    from sklearn.metrics import roc_auc_score
+    from synthgan import ImageVAE
+
+    x, y, x_test, y_test = load(folder)
+    areas, began = [], time.perf_counter()
+    for digit in range(10):
+        model = ImageVAE(random_state=0, max_time=60 * minutes, verbose=0).fit(x[y != digit])
+        areas.append(roc_auc_score(y_test == digit, -model.score_samples(x_test)))
+    return {"areas": areas, "seconds": time.perf_counter() - began}
 
 
 def step_times(folder: Path) -> dict[str, float]:
@@ -164,6 +181,15 @@ def render(results: dict[str, Any]) -> str:
             f"accuracy {alone:.3f} without, {alone + gain['value']:.3f} with them (gain "
             f"{gain['value']:.3f}, 95 % {low:.3f} to {high:.3f}).",
         ]
+    if "anomalies" in results:
+        areas = results["anomalies"]["areas"]
+        worst = int(np.argmin(areas))
+        lines += [
+            "",
+            "Odd images: `ImageVAE().score_samples`, one digit left out of training, tells it from "
+            f"the others with an AUC of {np.mean(areas):.3f} on average over ten digits (lowest: "
+            f"{worst}, {areas[worst]:.3f}).",
+        ]
     if "step" in results:
         ours, plain = results["step"]["synthgan_ms"], results["step"]["plain_ms"]
         lines += [
@@ -176,21 +202,13 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_into(page: Path, text: str) -> None:
-    """Put a text between the markers of a page."""
-    begin, end = "<!-- images:begin -->", "<!-- images:end -->"
-    head, _, rest = page.read_text().partition(begin)
-    _, _, tail = rest.partition(end)
-    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
-
-
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="folder of mnist10k.npz")
-    parser.add_argument("--only", nargs="*", default=[*MODELS, "augmentation", "step"])
+    parser.add_argument("--only", nargs="*", default=[*MODELS, "augmentation", "anomalies", "step"])
     parser.add_argument("--minutes", type=float, default=20, help="most minutes of each fit")
     parser.add_argument("--render", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
@@ -203,13 +221,15 @@ def main() -> None:
         for name in options.only:
             if name == "augmentation":
                 results[name] = augment(options.data, options.minutes / 2)
+            elif name == "anomalies":
+                results[name] = anomalies(options.data, options.minutes / 10)
             elif name == "step":
                 results[name] = step_times(options.data)
             else:
                 results["models"][name] = measure(name, options.data, options.minutes)
             RESULTS.write_text(json.dumps(results, indent=1))
             print("done:", name, flush=True)
-    write_into(DOCS, render(results))
+    write_into(BENCHMARKS, "images", render(results))
 
 
 if __name__ == "__main__":

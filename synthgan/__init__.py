@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthgan.estimators.images import ImageGAN
     from synthgan.estimators.tabular import TabularGAN
     from synthgan.estimators.tabular_autoencoders import TabularVAE
+    from synthgan.estimators.translation import ImageTranslator
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
@@ -29,11 +30,13 @@ __all__ = [
     "Column",
     "ImageGAN",
     "ImageOptions",
+    "ImageTranslator",
     "ImageVAE",
     "Schema",
     "TabularGAN",
     "TabularVAE",
     "TrainingOptions",
+    "TranslationOptions",
     "infer_schema",
     "load_model",
 ]
@@ -45,11 +48,13 @@ _HOMES = {
     "Column": "schema",
     "ImageGAN": "estimators.images",
     "ImageOptions": "adversarial.images",
+    "ImageTranslator": "estimators.translation",
     "ImageVAE": "estimators.autoencoders",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular",
     "TabularVAE": "estimators.tabular_autoencoders",
     "TrainingOptions": "training",
+    "TranslationOptions": "adversarial.translation",
     "infer_schema": "schema",
     "load_model": "estimators.base",
 }

@@ -17,6 +17,7 @@ __all__ = [
     "gradient_penalty",
     "kl_to_normal",
     "masked_cross_entropy",
+    "patch_contrast",
     "token_log_likelihood",
 ]
 
@@ -119,3 +120,16 @@ def gaussian_error(values: Tensor, decoded: Tensor, least: float = 1e-4) -> Tens
     variance = error.mean().clamp_min(least)
     size = values[0].numel()
     return 0.5 * size * (variance.log() + math.log(2 * math.pi) + error.mean() / variance)
+
+
+def patch_contrast(queries: Tensor, keys: Tensor, temperature: float = 0.07) -> Tensor:
+    """Return PatchNCE: a patch must be most like the patch at the same place of the other image.
+
+    The other patches of the same image are the negatives (Park et al. 2020, arXiv:2007.15651,
+    equation 4). Temperature as there.
+
+    Shape: queries, keys (rows, patches, features), of length 1 -> ().
+    """
+    likeness = torch.bmm(queries.float(), keys.float().transpose(1, 2)) / temperature
+    truth = torch.arange(queries.shape[1], device=queries.device).expand(len(queries), -1)
+    return F.cross_entropy(likeness.flatten(0, 1), truth.flatten())

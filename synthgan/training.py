@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,11 @@ __all__ = [
     "Ema",
     "LoopResult",
     "TrainingOptions",
+    "descend",
     "fit_loop",
     "parse_duration",
+    "require_ranges",
+    "set_rate",
 ]
 
 #: Called after every epoch with the newest history entry; returning True stops the phase.
@@ -61,6 +64,32 @@ def parse_duration(value: float | str | None) -> float | None:
             f'max_time must be a positive number of seconds or a text like "10m"; got {value!r}.'
         )
     return seconds
+
+
+def require_ranges(
+    options: object, checks: Mapping[str, bool], known: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """Raise if a field of some options is out of range.
+
+    Parameters
+    ----------
+    options : dataclass instance
+    checks : mapping of str to bool
+        Whether each field is good.
+    known : mapping of str to iterable of str, optional
+        Values that a field may take, for the message.
+
+    Raises
+    ------
+    ParameterError
+    """
+    for name, good in checks.items():
+        if not good:
+            message = (
+                f"{type(options).__name__}: {name}={getattr(options, name)!r} is out of range."
+            )
+            values = ", ".join((known or {}).get(name, ()))
+            raise ParameterError(message + (f" Known: {values}." if values else ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +156,7 @@ class TrainingOptions:
             "refinement_rate": 0 < self.refinement_rate < 1,
             "penalty": 0 <= self.penalty < 10**6,
         }
-        for name, good in checks.items():
-            if not good:
-                raise ParameterError(
-                    f"TrainingOptions: {name}={getattr(self, name)!r} is out of range."
-                )
+        require_ranges(self, checks)
 
     @classmethod
     def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
@@ -175,6 +200,40 @@ class Deadline:
         if self.seconds is None:
             return 0.0
         return (time.monotonic() - self.start) / self.seconds
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    highest: float,
+    number: int,
+    share: float,
+    *,
+    warm_up: int = 100,
+    fall_from: float = 0.5,
+) -> None:
+    """Set the learning rate of a step: it rises over `warm_up` steps, stays, falls to a fiftieth.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    highest : float
+    number : int
+        Of the step, from 0.
+    share : float
+        Of the phase that is done; from `fall_from` on the rate falls, linearly.
+    warm_up : int
+    fall_from : float
+    """
+    falling = max(min(1.0, (1 - share) / (1 - fall_from)), 0.02)
+    for group in optimizer.param_groups:
+        group["lr"] = highest * min(1.0, (number + 1) / warm_up) * falling
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Make one step of the optimiser down the gradient of `loss`."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 class Ema:

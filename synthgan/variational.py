@@ -14,9 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from synthgan._runtime import torch_generator
-from synthgan.exceptions import ParameterError
 from synthgan.objectives import kl_to_normal
-from synthgan.training import Callback, Deadline, Ema, LoopResult, fit_loop
+from synthgan.training import (
+    Callback,
+    Deadline,
+    Ema,
+    LoopResult,
+    descend,
+    fit_loop,
+    require_ranges,
+    set_rate,
+)
 
 __all__ = ["AutoencoderOptions", "fit_autoencoder"]
 
@@ -24,7 +32,6 @@ __all__ = ["AutoencoderOptions", "fit_autoencoder"]
 _WARM_UP = 0.2
 #: Steps over which the learning rate rises.
 _RATE_STEPS = 200
-_FALL_FROM, _FALL_TO = 0.5, 0.02
 _EPOCHS = 40
 
 #: Rows to data and conditions; latent vectors and rows to the mean negative log-density.
@@ -67,11 +74,7 @@ class AutoencoderOptions:
             "ema": 0 <= self.ema < 1,
             "patience": self.patience >= 1,
         }
-        for name, good in checks.items():
-            if not good:
-                raise ParameterError(
-                    f"AutoencoderOptions: {name}={getattr(self, name)!r} is out of range."
-                )
+        require_ranges(self, checks)
 
 
 def fit_autoencoder(
@@ -131,16 +134,11 @@ def fit_autoencoder(
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         draw = torch_generator(seed, "autoencoder", number, device=device)
-        falling = (1 - share) / (1 - _FALL_FROM)
-        for part in optimizer.param_groups:
-            warm = min(1.0, (number + 1) / _RATE_STEPS)
-            part["lr"] = options.learning_rate * warm * max(min(1.0, falling), _FALL_TO)
+        set_rate(optimizer, options.learning_rate, number, share, warm_up=_RATE_STEPS)
         chosen = rows[torch.randint(len(rows), (batch,), generator=draw, device=device)]
         weight = options.beta * min(1.0, share / _WARM_UP)
         loss, missed, divergence = bound(chosen, draw, weight)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        descend(optimizer, loss)
         return {"loss": loss, "error": missed, "divergence": divergence}
 
     def validate() -> float:

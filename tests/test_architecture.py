@@ -19,7 +19,7 @@ LAYERS = [
     ["synthgan.sampling", "synthgan.training"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions"],
     ["synthgan.encoding", "synthgan.conditions"],
-    ["synthgan.images"],
+    ["synthgan.images", "synthgan.alignment"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan._runtime"],
     ["synthgan.exceptions"],
@@ -31,6 +31,7 @@ NO_TORCH_AT_IMPORT = {
     "io",
     "conditions",
     "images",
+    "alignment",
     "evaluate",
     "cli",
 }

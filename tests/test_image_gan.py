@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -10,8 +11,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from synthgan import ImageGAN, ImageOptions, load_model
+from synthgan._runtime import torch_generator
+from synthgan.adversarial.images import fit_images
 from synthgan.exceptions import ConditionError, DataError, ModelFileError, ParameterError
 from synthgan.images import ImageSet, write_images
+from synthgan.networks.images import ResidualCritic, ResidualGenerator
+from synthgan.networks.pixels import as_bytes
+from synthgan.training import Deadline
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images * 15.9375).astype(np.uint8)
@@ -211,3 +217,32 @@ def test_conventions(quick):
         quick.sample(1, labels=12)
     with pytest.raises(ParameterError):
         quick.sample(-1)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_batch_statistics_never_mix_real_and_generated_images(normalised):
+    """A critic with batch norm would tell them apart by what they are mixed with."""
+    seen = []
+
+    class Watched(ResidualCritic):
+        def forward(self, images, condition):
+            seen.append(len(images))
+            return super().forward(images, condition)
+
+    generator, critic = ResidualGenerator((8, 8), 1, 4, 0, 8), Watched((8, 8), 1, 0, 8)
+    if normalised:
+        critic.unused = torch.nn.BatchNorm2d(1)
+    for network in (generator, critic):
+        network.reset(torch_generator(0, "weights"))
+    fit_images(
+        generator,
+        critic,
+        as_bytes(IMAGES[:64, :, :, None]),
+        torch.zeros(64, 0),
+        ImageOptions(steps=3, batch_size=16),
+        held_out=None,
+        seed=0,
+        precision=None,
+        deadline=Deadline.after(None),
+    )
+    assert set(seen) == ({16} if normalised else {16, 32})

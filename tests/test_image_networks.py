@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,3 +99,9 @@ def test_a_shift_moves_whole_images_by_at_most_an_eighth():
     rows, columns = moved[:, 0].flatten(1).argmax(1) // 16, moved[:, 0].flatten(1).argmax(1) % 16
     for place in (rows, columns):
         assert sorted(set(place.tolist())) == [6, 7, 8, 9, 10]
+
+
+def test_pixels_survive_the_way_to_tensors_and_back():
+    pixels = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
+    for view in (pixels, pixels[:, ::-1], pixels[..., ::-1]):
+        np.testing.assert_array_equal(to_pixels(to_tensor(as_bytes(view))), view)

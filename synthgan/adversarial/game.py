@@ -1,4 +1,4 @@
-"""One round of the game: a step of the critic, a step of the generator, whatever they judge.
+"""One round of the game: a step of the critic, a loss of the generator, whatever they judge.
 
 Penalties are zero-centred, on real and on generated inputs (R1 + R2, Huang et al. 2024,
 arXiv:2501.05441), and computed every few steps (lazy regularisation, Karras et al. 2020,
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.objectives import LOSSES, gradient_penalty
+from synthgan.training import descend
 
-__all__ = ["Score", "critic_step", "generator_step"]
+__all__ = ["Score", "critic_step", "generator_loss"]
 
 #: Scores a batch, higher is more real: inputs (rows, ...) -> (rows,).
 Score = Callable[[Tensor], Tensor]
@@ -64,49 +65,30 @@ def critic_step(
         square = 2 * gradient_penalty(scores, both)
         total = total + penalty * square
         figures["penalty"] = square
-    optimizer.zero_grad()
-    total.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    descend(optimizer, total)
     return figures
 
 
-def generator_step(
-    score: Score,
-    critic: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    real: Tensor,
-    fake: Tensor,
-    *,
-    loss: str = "relativistic",
-) -> dict[str, Tensor]:
-    """Make one step of the generator.
+def generator_loss(
+    score: Score, critic: nn.Module, real: Tensor, fake: Tensor, *, loss: str = "relativistic"
+) -> Tensor:
+    """Return what the generator minimises; the critic gets no gradient of it.
 
     Parameters
     ----------
     score : callable
         Gets `real` or `fake`, each as one batch.
     critic : nn.Module
-        Gets no gradient.
-    optimizer : torch.optim.Optimizer
-        Of the generator.
+        What `score` asks.
     real, fake : Tensor, shape (rows, ...)
         `fake` carries the gradient.
     loss : str
         A name in :data:`synthgan.objectives.LOSSES`.
-
-    Returns
-    -------
-    dict of str to Tensor
-        ``generator``, the loss.
     """
     with _frozen(critic):
         with torch.no_grad():
             on_real = score(real)
-        total = LOSSES[loss].generator(on_real, score(fake))
-        optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return {"generator": total}
+        return LOSSES[loss].generator(on_real, score(fake))
 
 
 @contextmanager

@@ -15,18 +15,25 @@ import torch
 from torch import Tensor, nn
 
 from synthgan._runtime import autocast, torch_generator
-from synthgan.adversarial.game import critic_step, generator_step
+from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.distortions import DISTORTIONS, distort
-from synthgan.exceptions import ParameterError
 from synthgan.networks.pixels import to_tensor
 from synthgan.objectives import LOSSES
-from synthgan.training import Callback, Deadline, Ema, LoopResult, fit_loop
+from synthgan.training import (
+    Callback,
+    Deadline,
+    Ema,
+    LoopResult,
+    descend,
+    fit_loop,
+    require_ranges,
+    set_rate,
+)
 
 __all__ = ["ImageOptions", "fit_images"]
 
-_WARM_UP = 100
-#: Share of the steps after which the learning rate falls linearly, to this share of itself.
-_FALL_FROM, _FALL_TO = 0.6, 0.02
+#: Share of the steps after which the learning rate falls.
+_FALL_FROM = 0.6
 _WATCHED = 512
 
 
@@ -79,13 +86,7 @@ class ImageOptions:
             "ema": 0 <= self.ema < 1,
             "distortions": all(name in DISTORTIONS for name in self.distortions),
         }
-        for name, good in checks.items():
-            if not good:
-                known = {"loss": list(LOSSES), "distortions": list(DISTORTIONS)}.get(name)
-                hint = f" Known: {', '.join(known)}." if known else ""
-                raise ParameterError(
-                    f"ImageOptions: {name}={getattr(self, name)!r} is out of range.{hint}"
-                )
+        require_ranges(self, checks, {"loss": LOSSES, "distortions": DISTORTIONS})
 
 
 def fit_images(
@@ -133,21 +134,27 @@ def fit_images(
     ]
     ema = Ema(generator, options.ema)
     batch = min(options.batch_size, len(pixels))
+    depends_on_batch = any(isinstance(part, nn.BatchNorm2d) for part in critic.modules())
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         draw = torch_generator(seed, "images", number, device=device)
-        rate = options.learning_rate * _schedule(number, share)
         for optimizer in optimizers:
-            for part in optimizer.param_groups:
-                part["lr"] = rate
+            set_rate(optimizer, options.learning_rate, number, share, fall_from=_FALL_FROM)
         rows = torch.randint(len(pixels), (batch,), generator=draw, device=device)
         real, condition = to_tensor(pixels[rows]), conditions[rows]
 
         def score(images: Tensor) -> Tensor:
-            shown = images.contiguous(memory_format=torch.channels_last)
+            """Score real and generated images apart if a score depends on the whole batch."""
+            parts = torch.split(images, batch) if depends_on_batch else (images,)
             with autocast(device, precision):
-                scores = critic(shown, condition.repeat(len(images) // batch, 1))
-            return scores.float()
+                scores = [
+                    critic(
+                        part.contiguous(memory_format=torch.channels_last),
+                        condition.repeat(len(part) // batch, 1),
+                    )
+                    for part in parts
+                ]
+            return torch.cat(scores).float()
 
         def fake() -> Tensor:
             z = torch.randn(batch, generator.latent, generator=draw, device=device)  # type: ignore[call-overload]
@@ -163,9 +170,9 @@ def fit_images(
         shown = distort(real, options.distortions, draw)
         figures = critic_step(score, optimizers[1], shown, made, loss=options.loss, penalty=weight)
         shown = distort(real, options.distortions, draw)
-        return figures | generator_step(
-            score, critic, optimizers[0], shown, fake(), loss=options.loss
-        )
+        loss = generator_loss(score, critic, shown, fake(), loss=options.loss)
+        descend(optimizers[0], loss)
+        return figures | {"generator": loss}
 
     def watch(entry: dict[str, Any]) -> bool:
         if held_out is not None:
@@ -188,12 +195,6 @@ def fit_images(
     )
     ema.install(ema.snapshot())
     return result
-
-
-def _schedule(number: int, share: float) -> float:
-    """Return the learning rate of a step, as a share of the highest."""
-    falling = (1 - share) / (1 - _FALL_FROM)
-    return min(1.0, (number + 1) / _WARM_UP) * max(min(1.0, falling), _FALL_TO)
 
 
 def _overfit(

@@ -20,10 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator, torch_generator
-from synthgan.adversarial.game import critic_step, generator_step
+from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler, random_groups
-from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
+from synthgan.training import (
+    Callback,
+    Deadline,
+    Ema,
+    LoopResult,
+    TrainingOptions,
+    descend,
+    fit_loop,
+)
 
 __all__ = ["few_step_error", "fit_adversarial"]
 
@@ -97,7 +105,9 @@ def fit_adversarial(
 
         weight = options.penalty * _PENALTY_EVERY if number % _PENALTY_EVERY == 0 else 0.0
         figures = critic_step(score, optimizers[1], real, fake.detach(), penalty=weight)
-        return figures | generator_step(score, critic, optimizers[0], real, fake)
+        loss = generator_loss(score, critic, real, fake)
+        descend(optimizers[0], loss)
+        return figures | {"generator": loss}
 
     result = fit_loop(
         step,

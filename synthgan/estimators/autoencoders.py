@@ -25,7 +25,13 @@ from synthgan._runtime import (
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.latents import LatentMixture
-from synthgan.estimators.sizes import LARGEST_SIDE, SMALLEST_SIDE, check_sides, require_size
+from synthgan.estimators.sizes import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    check_sides,
+    is_flat,
+    require_size,
+)
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ConditionError, DataError
 from synthgan.images import ImageSet, read_images
@@ -84,6 +90,8 @@ class ImageVAE(BaseSynthesizer):
         Figures of every epoch.
     mixture_ : LatentMixture
         Where latent vectors lie.
+    usual_ : LatentMixture
+        What :meth:`score_samples` takes for usual.
     n_images_ : int
         Images that the model was fitted on.
 
@@ -190,19 +198,17 @@ class ImageVAE(BaseSynthesizer):
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
         self._size, self._channels = found.size, found.channels
-        self._flat = found.channels == 1 and not (
-            isinstance(images, np.ndarray) and images.ndim == 4
-        )
-        self._learn_density(found, order[:n_held].cpu().numpy(), seed)
+        self._flat = is_flat(found, images)
+        self._learn_density(found, seed)
         self.seconds_ = round(time.monotonic() - started, 3)
         return self
 
-    def _learn_density(self, found: ImageSet, held_out: npt.NDArray[np.int64], seed: int) -> None:
-        """Keep where latent vectors lie, and what held-out images score."""
-        means = self._means(found).astype(np.float64)
-        self.mixture_ = LatentMixture.fit(means, seed)
-        parts = self._oddness(found.take(held_out))
-        self.usual_ = np.array([[part.mean(), max(part.std(), 1e-9)] for part in parts])
+    def _learn_density(self, found: ImageSet, seed: int) -> None:
+        """Keep where latent vectors lie, and what usual images are like."""
+        latents = self._means(found)
+        self.mixture_ = LatentMixture.fit(latents.astype(np.float64), seed)
+        labels = found.labels if self.coder_.kind == "classes" else None
+        self.usual_ = LatentMixture.fit(self._statistics(found, latents, labels), seed)
 
     # encoding and decoding ----------------------------------------------------------------------
 
@@ -305,10 +311,15 @@ class ImageVAE(BaseSynthesizer):
     def score_samples(self, images: Any) -> Floats:
         """Return how usual each image is; low means odd.
 
-        The log-density of its latent vector, or the log of its reconstruction error, in deviations
-        from what held-out images score, whichever is odder. The likelihood of an image itself would
-        mostly tell how much there is to reconstruct in it (Nalisnick et al. 2019,
-        arXiv:1810.09136): see ``benchmarks/NOTES.md``.
+        The log-density of three things together: the latent vector, the log of the reconstruction
+        error, and the log of the total variation, which says how much there is to reconstruct. It
+        is a mixture of normal distributions, fitted to the training images (after Zong et al. 2018,
+        "Deep autoencoding Gaussian mixture model", and Morningstar et al. 2021, arXiv:2006.09273).
+        A likelihood of the pixels, or the error alone, would take simple images for usual ones
+        (Nalisnick et al. 2019, arXiv:1810.09136): see ``benchmarks/NOTES.md``.
+
+        A model of classes takes for each image the class that it reconstructs best with; a model
+        of attributes or vectors leaves them open.
 
         Parameters
         ----------
@@ -317,26 +328,24 @@ class ImageVAE(BaseSynthesizer):
         Returns
         -------
         ndarray of float64, shape (images,)
-            About 0 for usual images.
         """
-        parts = self._oddness(self._read(images))
-        usual = [
-            (part - mean) / scale for part, (mean, scale) in zip(parts, self.usual_, strict=True)
-        ]
-        return np.asarray(np.minimum(usual[0], usual[1]))
+        found = self._read(images)
+        return self.usual_.log_density(self._statistics(found, self._means(found), None))
 
-    def _oddness(self, found: ImageSet) -> tuple[Floats, Floats]:
-        """Return log-densities of latent vectors, and minus the logs of errors."""
-        latents = self._means(found)
-        if self.coder_.kind in ("none", "classes"):
-            conditions = self._labelled(len(found), None, most_likely_for=found)
-        else:  # attributes and vectors: as usual as can be
+    def _statistics(self, found: ImageSet, latents: Latents, labels: Any) -> Floats:
+        """Return what images are judged by, shape (images, latent + 2)."""
+        if labels is not None or self.coder_.kind in ("none", "classes"):
+            conditions = self._labelled(len(found), labels, most_likely_for=found)
+        else:
             conditions = np.zeros((len(found), self.coder_.width), np.float32)
-        decoded = self._decode(latents, conditions)
         truth = found.pixels / np.float32(127.5) - 1
-        errors = ((decoded - truth) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)
-        density = self.mixture_.log_density(latents.astype(np.float64))
-        return np.asarray(density), -np.log(np.maximum(errors, 1e-9))
+        missed = self._decode(latents, conditions) - truth
+        error = (missed**2).mean(axis=(1, 2, 3), dtype=np.float64)
+        detail = sum(
+            np.abs(np.diff(truth, axis=axis)).mean(axis=(1, 2, 3), dtype=np.float64)
+            for axis in (1, 2)
+        )
+        return np.column_stack([latents, np.log(error + 1e-6), np.log(detail + 1e-3)])
 
     def latent_map(self, images: Any) -> Floats:
         """Return the two principal components of latent vectors, for a picture.
@@ -411,7 +420,6 @@ class ImageVAE(BaseSynthesizer):
             "size": list(self._size),
             "channels": self._channels,
             "flat": self._flat,
-            "usual": self.usual_.tolist(),
             "history": self.history_,
             "n_images": self.n_images_,
             "seconds": self.seconds_,
@@ -423,8 +431,9 @@ class ImageVAE(BaseSynthesizer):
             },
         }
         arrays = arrays_of("encoder", self.encoder_) | arrays_of("decoder", self.decoder_)
-        mixture = {f"mixture.{name}": array for name, array in self.mixture_.arrays().items()}
-        return model, {**arrays, **mixture}
+        for prefix, mixture in (("mixture", self.mixture_), ("usual", self.usual_)):
+            arrays |= {f"{prefix}.{name}": array for name, array in mixture.arrays().items()}
+        return model, arrays
 
     @classmethod
     def _from_model(
@@ -448,7 +457,6 @@ class ImageVAE(BaseSynthesizer):
         loaded._flat = bool(model["flat"])
         loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
         loaded.seconds_ = float(model["seconds"])
-        loaded.usual_ = np.array(model["usual"], dtype=np.float64).reshape(2, 2)
         network = (size, loaded._channels, loaded.latent, loaded.coder_, loaded.width)
         loaded.encoder_ = placed(
             rebuild(lambda: _build(*network)[0], with_prefix(tensors, "encoder")), device
@@ -456,7 +464,10 @@ class ImageVAE(BaseSynthesizer):
         loaded.decoder_ = placed(
             rebuild(lambda: _build(*network)[1], with_prefix(tensors, "decoder")), device
         )
-        loaded.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), loaded.latent)
+        loaded.mixture_, loaded.usual_ = (
+            LatentMixture.from_arrays(with_prefix(tensors, name), loaded.latent + more)
+            for name, more in (("mixture", 0), ("usual", 2))
+        )
         return loaded
 
 

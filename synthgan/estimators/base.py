@@ -26,6 +26,7 @@ __all__ = ["BaseSynthesizer", "load_model"]
 #: Estimator that a model file may name -> the module that defines it.
 ESTIMATORS = {
     "ImageGAN": "synthgan.estimators.images",
+    "ImageTranslator": "synthgan.estimators.translation",
     "ImageVAE": "synthgan.estimators.autoencoders",
     "TabularGAN": "synthgan.estimators.tabular",
     "TabularVAE": "synthgan.estimators.tabular_autoencoders",

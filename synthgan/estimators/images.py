@@ -27,7 +27,13 @@ from synthgan._runtime import (
 from synthgan.adversarial.images import ImageOptions, fit_images
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
-from synthgan.estimators.sizes import LARGEST_SIDE, SMALLEST_SIDE, check_sides, require_size
+from synthgan.estimators.sizes import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    check_sides,
+    is_flat,
+    require_size,
+)
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ParameterError
 from synthgan.images import ImageSet, contact_sheet, read_images, write_png
@@ -222,9 +228,7 @@ class ImageGAN(BaseSynthesizer):
         self.history_, self.n_images_ = result.history, len(found)
         self.seconds_ = round(time.monotonic() - started, 3)
         self._size, self._channels = found.size, found.channels
-        self._flat = found.channels == 1 and not (
-            isinstance(images, np.ndarray) and images.ndim == 4
-        )
+        self._flat = is_flat(found, images)
         return self
 
     def _previews(

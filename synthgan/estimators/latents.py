@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Most components, and vectors per component and dimension at least.
 _COMPONENTS, _VECTORS = 20, 10
-#: Added to all variances.
+#: Added to all variances, as a share of the variance of a dimension.
 _LEAST_VARIANCE = 1e-3
 #: Vectors that are drawn together, always as many.
 _BLOCK = 64
@@ -57,11 +57,16 @@ class LatentMixture:
         """
         count = max(min(_COMPONENTS, len(latents) // (_VECTORS * latents.shape[1])), 1)
         state = int(numpy_generator(seed, "mixture").integers(2**31))
+        centre, scale = latents.mean(axis=0), latents.std(axis=0) + 1e-6
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = GaussianMixture(count, reg_covar=_LEAST_VARIANCE, random_state=state)
-            found.fit(latents)
-        return cls(found.weights_, found.means_, found.covariances_)
+            found.fit((latents - centre) / scale)
+        return cls(
+            found.weights_,
+            found.means_ * scale + centre,
+            found.covariances_ * np.outer(scale, scale),
+        )
 
     def log_density(self, latents: Floats) -> Floats:
         """Return the log-density of each vector, shape (vectors,)."""

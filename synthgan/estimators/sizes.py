@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from synthgan.exceptions import DataError
 from synthgan.images import ImageSet
 
-__all__ = ["LARGEST_SIDE", "SMALLEST_SIDE", "check_sides", "require_size"]
+__all__ = ["LARGEST_SIDE", "SMALLEST_SIDE", "check_sides", "is_flat", "require_size"]
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 128
 
@@ -25,6 +29,14 @@ def check_sides(found: ImageSet) -> None:
         )
     if len(found) < 2:
         raise DataError("At least two images are needed.")
+
+
+def is_flat(found: ImageSet, given: Any) -> bool:
+    """Return whether images are to be given back without an axis for channels.
+
+    They are if they are gray and did not come in an array with one.
+    """
+    return found.channels == 1 and not (isinstance(given, np.ndarray) and given.ndim == 4)
 
 
 def require_size(found: ImageSet, size: tuple[int, int], channels: int) -> ImageSet:

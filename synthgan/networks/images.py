@@ -25,7 +25,9 @@ __all__ = [
     "ImageTrunk",
     "ResidualCritic",
     "ResidualGenerator",
+    "ResidualUnit",
     "draw_residual",
+    "enlarged",
     "pyramid",
 ]
 
@@ -105,7 +107,8 @@ def draw_residual(module: nn.Module, generator: torch.Generator) -> None:
             part.shrink()
 
 
-def _enlarged(h: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarged(h: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return maps at a larger size, each cell repeated."""
     return F.interpolate(h, size=size, mode="nearest")
 
 
@@ -157,8 +160,8 @@ class ResidualGenerator(nn.Module):
         h = self.first(style).unflatten(1, (-1, *self.sizes[0]))
         h = h.contiguous(memory_format=torch.channels_last)
         for k, unit in enumerate(self.units):
-            h = unit(h if k == 0 else _enlarged(h, self.sizes[k]), style)
-        h = self.smooth(_enlarged(F.leaky_relu(h, _SLOPE), self.sizes[-1]))
+            h = unit(h if k == 0 else enlarged(h, self.sizes[k]), style)
+        h = self.smooth(enlarged(F.leaky_relu(h, _SLOPE), self.sizes[-1]))
         return torch.tanh(self.last(F.leaky_relu(h, _SLOPE)))
 
 

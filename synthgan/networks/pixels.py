@@ -18,7 +18,7 @@ BLOCK = 64
 
 def as_bytes(pixels: npt.NDArray[np.uint8]) -> Tensor:
     """Return pixels as a uint8 tensor of shape (images, channels, height, width)."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
 def to_tensor(pixels: Tensor) -> Tensor:
