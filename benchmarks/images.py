@@ -92,6 +92,7 @@ def augment(folder: Path, minutes: float) -> dict[str, Any]:
 def anomalies(folder: Path, minutes: float) -> dict[str, Any]:
     """Return how well a model of nine digits tells the tenth from them, for each of ten."""
     from sklearn.metrics import roc_auc_score
+
     from synthgan import ImageVAE
 
     x, y, x_test, y_test = load(folder)
