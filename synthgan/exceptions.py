@@ -16,6 +16,7 @@ of a cell, so they can be logged.
 
 __all__ = [
     "BudgetError",
+    "CheckpointError",
     "ConditionError",
     "DataError",
     "DataWarning",
@@ -49,6 +50,10 @@ class ParameterError(SynthganError, ValueError):
 
 class ModelFileError(SynthganError, ValueError):
     """A model file that is damaged, foreign, or written by a newer release."""
+
+
+class CheckpointError(SynthganError, ValueError):
+    """A checkpoint that is damaged, or of another fit."""
 
 
 class BudgetError(SynthganError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.sampling import Sampler
-from synthgan.training import Callback, Deadline, Ema, LoopResult, TrainingOptions, fit_loop
+from synthgan.training import Ema, LoopResult, Run, TrainingOptions, fit_loop
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
@@ -41,9 +40,7 @@ def fit_likelihood(
     *,
     seed: int,
     precision: torch.dtype | None,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train `generator` in place on the masked cross-entropy; keep its best averaged weights.
 
@@ -56,9 +53,7 @@ def fit_likelihood(
     seed : int
     precision : torch.dtype or None
         Dtype of the matrix products.
-    deadline : Deadline
-    callbacks, progress
-        As for :func:`synthgan.training.fit_loop`.
+    run : Run
     """
     device = tokens.device
     optimizer = torch.optim.AdamW(
@@ -97,9 +92,8 @@ def fit_likelihood(
         validate=lambda: validation_loss(generator, validation, seed, precision),
         patience=options.patience,
         tolerance=options.tolerance,
-        deadline=deadline,
-        callbacks=callbacks,
-        progress=progress,
+        parts={"generator": generator, "steps": optimizer},
+        run=run,
     )
     ema.install(result.best if result.best is not None else ema.snapshot())
     return result

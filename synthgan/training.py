@@ -7,14 +7,16 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from synthgan._runtime import logger
+from synthgan.checkpoint import Checkpoint, Part
 from synthgan.exceptions import ParameterError
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Deadline",
     "Ema",
     "LoopResult",
+    "Run",
     "TrainingOptions",
     "descend",
     "fit_loop",
@@ -194,12 +197,46 @@ class Deadline:
         """Return a deadline with the same start after `share` of the span."""
         return Deadline(self.start, None if self.seconds is None else self.seconds * share)
 
+    def earlier(self, seconds: float) -> Deadline:
+        """Return a deadline whose span began, and ends, `seconds` earlier."""
+        return Deadline(self.start - seconds, self.seconds)
+
     @property
     def used(self) -> float:
         """Share of the span that has passed; 0 if there is no limit."""
         if self.seconds is None:
             return 0.0
         return (time.monotonic() - self.start) / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a fit is watched, cut short and kept.
+
+    Attributes
+    ----------
+    deadline : Deadline
+    callbacks : sequence of callable
+    progress : bool
+        Whether to show bars.
+    checkpoint : Checkpoint or None
+        Where the state is kept.
+    """
+
+    deadline: Deadline = Deadline(0.0, None)
+    callbacks: Sequence[Callback] = ()
+    progress: bool = False
+    checkpoint: Checkpoint | None = None
+
+    def part(self, share: float) -> Run:
+        """Return a run that ends after `share` of the time."""
+        return replace(self, deadline=self.deadline.part(share))
+
+    def finish(self) -> float:
+        """Remove the checkpoint, and return the seconds that the fit took, also before it."""
+        if self.checkpoint is not None:
+            self.checkpoint.remove()
+        return round(time.monotonic() - self.deadline.start, 3)
 
 
 def set_rate(
@@ -270,6 +307,17 @@ class Ema:
         """Return a copy of the average."""
         return [average.clone() for average in self.average]
 
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the state; :meth:`restore` is the inverse."""
+        found = {str(k): average.cpu().numpy() for k, average in enumerate(self.average)}
+        return {**found, "updates": np.array(self.updates)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over the state of another average of the same module."""
+        for k, average in enumerate(self.average):
+            average.copy_(torch.from_numpy(arrays[str(k)].copy()))
+        self.updates = int(arrays["updates"])
+
     def install(self, weights: Iterable[Tensor]) -> None:
         """Copy `weights` into the module."""
         for parameter, value in zip(self.parameters, weights, strict=True):
@@ -295,6 +343,34 @@ class LoopResult:
     reason: str
 
 
+class _Best:
+    """The weights that are kept: the latest ones whose validation figure is within tolerance."""
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.lowest = math.inf
+        self.worse = 0
+        self.weights: list[Tensor] | None = None
+
+    def note(self, value: float, ema: Ema) -> None:
+        self.lowest = min(self.lowest, value)
+        if value <= self.lowest * (1 + self.tolerance):
+            self.weights, self.worse = ema.snapshot(), 0
+        else:
+            self.worse += 1
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        found = {str(k): weight.cpu().numpy() for k, weight in enumerate(self.weights or [])}
+        lowest = self.lowest if self.weights else 0.0
+        return {**found, "lowest": np.array(lowest), "worse": np.array(self.worse)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        count = len(arrays) - 2
+        if count:
+            self.weights = [torch.from_numpy(arrays[str(k)].copy()) for k in range(count)]
+            self.lowest, self.worse = float(arrays["lowest"]), int(arrays["worse"])
+
+
 def fit_loop(
     step: Callable[[int, float], dict[str, Tensor]],
     *,
@@ -305,18 +381,18 @@ def fit_loop(
     validate: Callable[[], float] | None,
     patience: int,
     tolerance: float = 0.0,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    parts: Mapping[str, Part],
+    run: Run,
 ) -> LoopResult:
     """Take steps until they, the time or the improvement run out.
 
     Parameters
     ----------
     step : callable
-        ``step(number, share_done)`` makes one optimiser step and returns figures to record.
+        ``step(number, share_done)`` makes one optimiser step and returns figures to record. What it
+        does depends on its arguments and on `parts` alone.
     phase : str
-        Name of the phase in history and progress bar.
+        Name of the phase in history, progress bar and checkpoint.
     steps, epoch_steps : int
         Most steps, and steps between two entries of the history.
     ema : Ema
@@ -328,24 +404,36 @@ def fit_loop(
     tolerance : float
         Share by which the validation figure may exceed its lowest value; the latest weights
         within it are kept.
-    deadline : Deadline
+    parts : mapping of str to module, optimiser or Stateful
+        What `step` changes: the state that a checkpoint keeps.
+    run : Run
         The learning-rate schedule shortens so that it ends in time.
-    callbacks : sequence of callable
-    progress : bool
 
     Returns
     -------
     LoopResult
     """
-    history: list[dict[str, Any]] = []
-    best_value, best, worse = math.inf, None, 0
+    best = _Best(tolerance)
+    kept = {**parts, "average": ema, "best": best}
+    done: dict[str, Any] = {"step": 0, "seconds": 0.0, "history": [], "reason": ""}
+    if run.checkpoint is not None:
+        done = run.checkpoint.restore(phase, kept) or done
+    history: list[dict[str, Any]] = list(done["history"])
     sums: dict[str, Tensor] = {}
     counts: Counter[str] = Counter()
-    reason, begun = "finished", time.monotonic()
+    reason, begun = done["reason"], time.monotonic() - done["seconds"]
+    deadline = run.deadline
     start_share = deadline.used
-    bar = tqdm(total=steps, desc=phase, disable=not progress, mininterval=0.5, unit="step")
+    bar = tqdm(
+        total=steps,
+        initial=done["step"],
+        desc=phase,
+        disable=not run.progress,
+        mininterval=0.5,
+        unit="step",
+    )
     with bar:
-        for number in range(steps):
+        for number in range(done["step"], 0 if reason else steps):
             used = (deadline.used - start_share) / max(1 - start_share, 1e-9)
             share = max(number / steps, min(used, 1.0))
             for name, value in step(number, share).items():
@@ -365,18 +453,25 @@ def fit_loop(
                 ema.swap()
                 entry["validation"] = validate()
                 ema.swap()
-                best_value = min(best_value, entry["validation"])
-                if entry["validation"] <= best_value * (1 + tolerance):
-                    best, worse = ema.snapshot(), 0
-                else:
-                    worse += 1
+                best.note(entry["validation"], ema)
             history.append(entry)
             logger.info("%s", entry)
             bar.set_postfix({k: f"{v:.4g}" for k, v in entry.items() if isinstance(v, float)})
-            stop = [callback(entry) for callback in callbacks]
-            if any(stop) or out_of_time or worse >= patience:
-                reason = "callback" if any(stop) else "max_time" if out_of_time else "early stop"
+            answers = [callback(entry) for callback in run.callbacks]  # all are asked
+            if any(answers):
+                reason = "callback"
+            elif out_of_time:
+                reason = "max_time"
+            elif best.worse >= patience:
+                reason = "early stop"
+            elif number + 1 == steps:
+                reason = "finished"
+            if run.checkpoint is not None and (reason or run.checkpoint.is_due):
+                seconds = time.monotonic() - begun
+                progress = {"step": number + 1, "seconds": seconds, "history": history}
+                run.checkpoint.write(phase, kept, {**progress, "reason": reason})
+            if reason:
                 break
         if reason == "early stop":
             bar.total = bar.n
-    return LoopResult(history, best, reason)
+    return LoopResult(history, best.weights, reason or "finished")

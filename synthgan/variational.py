@@ -7,7 +7,7 @@ arXiv:1312.6114). Without the divergence and the draws it is a plain autoencoder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from synthgan._runtime import torch_generator
 from synthgan.objectives import kl_to_normal
 from synthgan.training import (
-    Callback,
-    Deadline,
     Ema,
     LoopResult,
+    Run,
     descend,
     fit_loop,
     require_ranges,
@@ -87,9 +86,7 @@ def fit_autoencoder(
     *,
     variational: bool,
     seed: int,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train `networks` in place; they keep the averaged weights that were best on held-out data.
 
@@ -107,8 +104,7 @@ def fit_autoencoder(
     variational : bool
         False leaves out draws and divergence.
     seed : int
-    deadline, callbacks, progress
-        As for :func:`synthgan.training.fit_loop`.
+    run : Run
 
     Returns
     -------
@@ -158,9 +154,8 @@ def fit_autoencoder(
         ema=ema,
         validate=validate,
         patience=options.patience,
-        deadline=deadline,
-        callbacks=callbacks,
-        progress=progress,
+        parts={"networks": networks, "steps": optimizer},
+        run=run,
     )
     ema.install(result.best if result.best is not None else ema.snapshot())
     return result

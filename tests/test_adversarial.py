@@ -10,7 +10,7 @@ from synthgan._runtime import torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
-from synthgan.training import Deadline, TrainingOptions
+from synthgan.training import Run, TrainingOptions
 
 SIZES = (2, 2)
 
@@ -40,9 +40,7 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     options = TrainingOptions(
         batch_size=256, refinement_steps=500, refinement_rate=4e-3, penalty=0.05, ema=0.98
     )
-    result = fit_adversarial(
-        generator, joint, critic, twins, options, seed=0, deadline=Deadline.after(None)
-    )
+    result = fit_adversarial(generator, joint, critic, twins, options, seed=0, run=Run())
     joint.requires_grad_(False)
     agree = []
     for branch in (None, joint):

@@ -17,6 +17,7 @@ LAYERS = [
     ["synthgan.generation", "synthgan.likelihood", "synthgan.adversarial", "synthgan.variational"],
     ["synthgan.latent_rows"],
     ["synthgan.sampling", "synthgan.training"],
+    ["synthgan.checkpoint"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions"],
     ["synthgan.encoding", "synthgan.conditions"],
     ["synthgan.images", "synthgan.alignment"],

@@ -17,7 +17,7 @@ from synthgan.exceptions import ConditionError, DataError, ModelFileError, Param
 from synthgan.images import ImageSet, write_images
 from synthgan.networks.images import ResidualCritic, ResidualGenerator
 from synthgan.networks.pixels import as_bytes
-from synthgan.training import Deadline
+from synthgan.training import Run
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images * 15.9375).astype(np.uint8)
@@ -243,6 +243,6 @@ def test_batch_statistics_never_mix_real_and_generated_images(normalised):
         held_out=None,
         seed=0,
         precision=None,
-        deadline=Deadline.after(None),
+        run=Run(),
     )
     assert set(seen) == ({16} if normalised else {16, 32})

@@ -10,7 +10,7 @@ from synthgan._runtime import torch_generator
 from synthgan.likelihood import calibrate, fit_likelihood, validation_loss
 from synthgan.networks.rows import RowGenerator
 from synthgan.sampling import Sampler
-from synthgan.training import Deadline, TrainingOptions
+from synthgan.training import Run, TrainingOptions
 
 ROWS = 4000
 
@@ -36,7 +36,7 @@ def trained(tokens: torch.Tensor) -> RowGenerator:
         options,
         seed=0,
         precision=None,
-        deadline=Deadline.after(None),
+        run=Run(),
     )
     return generator
 

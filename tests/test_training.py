@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from synthgan.exceptions import ParameterError
-from synthgan.training import Deadline, Ema, LoopResult, fit_loop, parse_duration
+from synthgan.training import Deadline, Ema, LoopResult, Run, fit_loop, parse_duration
 
 
-def run(values: list[float], **changes: object) -> tuple[LoopResult, list[float]]:
+def loop(values: list[float], **changes: object) -> tuple[LoopResult, list[float]]:
     """Let the loop walk a parameter 0, 1, 2, ... and validate with the given values."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
@@ -31,13 +31,14 @@ def run(values: list[float], **changes: object) -> tuple[LoopResult, list[float]
         "ema": Ema(module, 0.0),
         "validate": iter(values).__next__,
         "patience": 2,
-        "deadline": Deadline.after(None),
+        "parts": {"module": module},
+        "run": Run(),
     }
     return fit_loop(step, **{**settings, **changes}), shares
 
 
 def test_history_and_schedule() -> None:
-    result, shares = run([3.0, 2.0, 1.0, 0.5])
+    result, shares = loop([3.0, 2.0, 1.0, 0.5])
     assert shares == [0.0, 0.25, 0.5, 0.75]
     assert [entry["loss"] for entry in result.history] == [0, 1, 2, 3]
     assert [entry["step"] for entry in result.history] == [1, 2, 3, 4]
@@ -45,12 +46,12 @@ def test_history_and_schedule() -> None:
 
 
 def test_means_over_an_epoch() -> None:
-    result, _ = run([1.0] * 4, epoch_steps=2)
+    result, _ = loop([1.0] * 4, epoch_steps=2)
     assert [entry["loss"] for entry in result.history] == [0.5, 2.5]
 
 
 def test_latest_weights_within_tolerance_are_kept() -> None:
-    result, _ = run([2.0, 1.0, 1.009, 1.5, 1.6, 9.0, 0.1], tolerance=0.01)
+    result, _ = loop([2.0, 1.0, 1.009, 1.5, 1.6, 9.0, 0.1], tolerance=0.01)
     assert result.reason == "early stop"
     assert len(result.history) == 5
     assert result.best is not None
@@ -58,13 +59,13 @@ def test_latest_weights_within_tolerance_are_kept() -> None:
 
 
 def test_callbacks_stop() -> None:
-    result, _ = run([1.0] * 9, callbacks=[lambda entry: entry["epoch"] == 2])
+    result, _ = loop([1.0] * 9, run=Run(callbacks=[lambda entry: entry["epoch"] == 2]))
     assert result.reason == "callback"
     assert len(result.history) == 3
 
 
 def test_deadline_ends_the_loop() -> None:
-    result, _ = run([1.0] * 9, deadline=Deadline.after(1e-9))
+    result, _ = loop([1.0] * 9, run=Run(Deadline.after(1e-9)))
     assert result.reason == "max_time"
     assert len(result.history) == 1
 

@@ -7,8 +7,7 @@ both (Zhao et al. 2020, arXiv:2006.10738), since image sets here are small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,10 +19,9 @@ from synthgan.distortions import DISTORTIONS, distort
 from synthgan.networks.pixels import to_tensor
 from synthgan.objectives import LOSSES
 from synthgan.training import (
-    Callback,
-    Deadline,
     Ema,
     LoopResult,
+    Run,
     descend,
     fit_loop,
     require_ranges,
@@ -99,9 +97,7 @@ def fit_images(
     held_out: tuple[Tensor, Tensor] | None,
     seed: int,
     precision: torch.dtype | None,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train `generator` and `critic` in place; the generator keeps its averaged weights.
 
@@ -117,8 +113,7 @@ def fit_images(
     seed : int
     precision : torch.dtype or None
         Of convolutions; None is float32.
-    deadline, callbacks, progress
-        As for :func:`synthgan.training.fit_loop`.
+    run : Run
 
     Returns
     -------
@@ -189,9 +184,13 @@ def fit_images(
         ema=ema,
         validate=None,
         patience=1,
-        deadline=deadline,
-        callbacks=[watch, *callbacks],
-        progress=progress,
+        parts={
+            "generator": generator,
+            "critic": critic,
+            "generator steps": optimizers[0],
+            "critic steps": optimizers[1],
+        },
+        run=replace(run, callbacks=[watch, *run.callbacks]),
     )
     ema.install(ema.snapshot())
     return result

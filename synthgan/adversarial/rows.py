@@ -24,10 +24,9 @@ from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler, random_groups
 from synthgan.training import (
-    Callback,
-    Deadline,
     Ema,
     LoopResult,
+    Run,
     TrainingOptions,
     descend,
     fit_loop,
@@ -51,9 +50,7 @@ def fit_adversarial(
     options: TrainingOptions,
     *,
     seed: int,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train `joint` in place against `critic`; keep its averaged weights.
 
@@ -67,8 +64,7 @@ def fit_adversarial(
         Training rows.
     options : TrainingOptions
     seed : int
-    deadline, callbacks, progress
-        As for :func:`synthgan.training.fit_loop`.
+    run : Run
     """
     rate = options.refinement_rate
     optimizers = [
@@ -117,9 +113,13 @@ def fit_adversarial(
         ema=ema,
         validate=None,
         patience=options.patience,
-        deadline=deadline,
-        callbacks=callbacks,
-        progress=progress,
+        parts={
+            "joint": joint,
+            "critic": critic,
+            "joint steps": optimizers[0],
+            "critic steps": optimizers[1],
+        },
+        run=run,
     )
     ema.install(ema.snapshot())
     return result

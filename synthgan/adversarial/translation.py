@@ -9,25 +9,27 @@ Loss, penalties and critics are those of :mod:`synthgan.adversarial.images`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgan._runtime import autocast, numpy_generator, torch_generator
 from synthgan.adversarial.game import critic_step, generator_loss
+from synthgan.checkpoint import Part
 from synthgan.distortions import DISTORTIONS, distort
 from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
 from synthgan.objectives import LOSSES, patch_contrast
 from synthgan.training import (
-    Callback,
-    Deadline,
     Ema,
     LoopResult,
+    Run,
     descend,
     fit_loop,
     require_ranges,
@@ -109,33 +111,46 @@ class ReplayPool:
     ----------
     size : int
         Images that are kept; 0 for none.
-    seed : int
+    seed, number : int
+        Of the fit, and of the pool in it.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, seed: int, number: int = 0) -> None:
         self.size = size
         self.held: list[Tensor] = []
-        self._generator = numpy_generator(seed, "replay pool")
+        self.seed, self.number, self.calls = seed, number, 0
 
     def exchange(self, images: Tensor) -> Tensor:
         """Return the images, half of them replaced by held ones, which they replace in turn."""
+        generator = numpy_generator(self.seed, "replay pool", self.number, self.calls)
+        self.calls += 1
         shown = list(images)
         for k, image in enumerate(images if self.size else ()):
             if len(self.held) < self.size:
                 self.held.append(image.clone())
-            elif self._generator.random() < 0.5:
-                place = int(self._generator.integers(self.size))
+            elif generator.random() < 0.5:
+                place = int(generator.integers(self.size))
                 shown[k], self.held[place] = self.held[place], image.clone()
         return torch.stack(shown)
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the state; :meth:`restore` is the inverse."""
+        found = {str(k): image.cpu().numpy() for k, image in enumerate(self.held)}
+        return {**found, "calls": np.array(self.calls)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over the state of another pool."""
+        self.held = [torch.from_numpy(arrays[str(k)].copy()) for k in range(len(arrays) - 1)]
+        self.calls = int(arrays["calls"])
 
 
 class _Judge:
     """A critic of one domain: what it learns, and what it asks of a generator."""
 
-    def __init__(self, critic: ResidualCritic, game: _Game) -> None:
+    def __init__(self, critic: ResidualCritic, game: _Game, number: int) -> None:
         self.critic, self.game = critic, game
         self.optimizer = game.adam(critic)
-        self.pool = ReplayPool(game.options.pool, game.seed)
+        self.pool = ReplayPool(game.options.pool, game.seed, number)
 
     def score(self, images: Tensor) -> Tensor:
         nothing = torch.zeros(len(images), 0, device=images.device)
@@ -200,10 +215,14 @@ class _Game:
         self,
         step: Callable[[int, float], dict[str, Tensor]],
         kept: nn.Module,
-        deadline: Deadline,
-        callbacks: Sequence[Callback],
-        progress: bool,
+        optimizer: torch.optim.Optimizer,
+        judges: Sequence[_Judge],
+        run: Run,
     ) -> LoopResult:
+        parts: dict[str, Part] = {"generators": kept, "generator steps": optimizer}
+        for k, judge in enumerate(judges):
+            parts |= {f"critic {k}": judge.critic, f"critic {k} steps": judge.optimizer}
+            parts |= {f"pool {k}": judge.pool}
         ema = Ema(kept, self.options.ema)
         result = fit_loop(
             step,
@@ -213,9 +232,8 @@ class _Game:
             ema=ema,
             validate=None,
             patience=1,
-            deadline=deadline,
-            callbacks=callbacks,
-            progress=progress,
+            parts=parts,
+            run=run,
         )
         ema.install(ema.snapshot())
         return result
@@ -230,9 +248,7 @@ def fit_cycle(
     *,
     seed: int,
     precision: torch.dtype | None,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train both directions in place; the generators keep their averaged weights.
 
@@ -247,8 +263,7 @@ def fit_cycle(
     seed : int
     precision : torch.dtype or None
         Of convolutions; None is float32.
-    deadline, callbacks, progress
-        As for :func:`synthgan.training.fit_loop`.
+    run : Run
 
     Returns
     -------
@@ -257,7 +272,7 @@ def fit_cycle(
         generators are asked by their critics, and ``content``, the error of both ways back.
     """
     game = _Game(a, b, options, seed, precision)
-    judges = [_Judge(critic, game) for critic in critics]
+    judges = [_Judge(critic, game, k) for k, critic in enumerate(critics)]
     both = nn.ModuleList(generators)
     optimizer = game.adam(both)
     forth, back = generators
@@ -282,7 +297,7 @@ def fit_cycle(
         descend(optimizer, total)
         return figures | {"generator": asked, "content": cycle}
 
-    return game.play(step, both, deadline, callbacks, progress)
+    return game.play(step, both, optimizer, judges, run)
 
 
 def fit_contrast(
@@ -295,9 +310,7 @@ def fit_contrast(
     *,
     seed: int,
     precision: torch.dtype | None,
-    deadline: Deadline,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    run: Run,
 ) -> LoopResult:
     """Train one direction in place; the generator keeps its averaged weights.
 
@@ -308,7 +321,7 @@ def fit_contrast(
     critic : ResidualCritic
         Of images like `b`.
     projector : PatchProjector
-    a, b, options, seed, precision, deadline, callbacks, progress
+    a, b, options, seed, precision, run
         As for :func:`fit_cycle`.
 
     Returns
@@ -317,8 +330,9 @@ def fit_contrast(
         As from :func:`fit_cycle`; ``content`` is the contrast of patches, in nats.
     """
     game = _Game(a, b, options, seed, precision)
-    judge = _Judge(critic, game)
-    optimizer = game.adam(nn.ModuleList([generator, projector]))
+    judge = _Judge(critic, game, 0)
+    trained = nn.ModuleList([generator, projector])
+    optimizer = game.adam(trained)
 
     def contrast(before: Tensor, after: Tensor, draw: torch.Generator) -> Tensor:
         with autocast(a.device, precision):
@@ -345,4 +359,4 @@ def fit_contrast(
         descend(optimizer, total)
         return figures | {"generator": asked, "content": kept}
 
-    return game.play(step, generator, deadline, callbacks, progress)
+    return game.play(step, trained, optimizer, [judge], run)

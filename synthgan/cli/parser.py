@@ -61,6 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--schema", metavar="FILE", type=Path, help="edited output of: synthgan schema"
     )
     one.add_argument("--max-time", metavar="T", help="stop after, e.g. 90s, 10m, 2h")
+    one.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        type=Path,
+        help="keep the state here; the same command goes on from it if it was interrupted",
+    )
     _add_seed(one, None)
     _add_device(one)
 

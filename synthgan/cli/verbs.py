@@ -46,6 +46,7 @@ def fit(args: argparse.Namespace) -> Answer:
         random_state=args.seed,
         device=args.device,
         max_time=args.max_time,
+        checkpoint=args.checkpoint,
         schema=schema,
         verbose=0 if args.quiet else 1,
     )

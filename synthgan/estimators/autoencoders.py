@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,7 +40,7 @@ from synthgan.networks.autoencoders import ImageEncoder
 from synthgan.networks.images import ResidualGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_tensor
 from synthgan.objectives import gaussian_error
-from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.training import Callback
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class ImageVAE(BaseSynthesizer):
     device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
     max_time : float, str or None, default None
         Budget of the fit: seconds, or a text such as ``"10m"``.
+    checkpoint : path or None, default None
+        File that keeps the state of the fit, about every half minute. If the process dies, the same
+        call goes on from there, to the same model. It is removed when the fit is done.
     variational : bool, default True
         False makes a plain autoencoder: sharper reconstructions, worse samples.
     latent : int, default 16
@@ -116,6 +120,7 @@ class ImageVAE(BaseSynthesizer):
         random_state: Any = None,
         device: str = "auto",
         max_time: float | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         variational: bool = True,
         latent: int = 16,
         width: int = 32,
@@ -126,6 +131,7 @@ class ImageVAE(BaseSynthesizer):
         self.random_state = random_state
         self.device = device
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.variational = variational
         self.latent = latent
         self.width = width
@@ -154,18 +160,19 @@ class ImageVAE(BaseSynthesizer):
             Before any training, naming the parameter, file or image and the fix.
         """
         self._check_parameters()
-        deadline = Deadline.after(parse_duration(self.max_time))
-        device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
         found = read_images(images, y)
         check_sides(found)
         coder = ConditionCoder.fit(found.labels)
+        given = _conditions(coder, found.labels, len(found))
+        run, seed = self._begin(seed, started, found.pixels, given)
         encoder, decoder = _build(found.size, found.channels, self.latent, coder, self.width)
         for network, purpose in ((encoder, "encoder"), (decoder, "decoder")):
             network.reset(torch_generator(seed, purpose))
             placed(network, device)
         pixels = as_bytes(found.pixels).to(device)
-        conditions = torch.from_numpy(_conditions(coder, found.labels, len(found))).to(device)
+        conditions = torch.from_numpy(given).to(device)
         precision = half_precision(device)
 
         def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,9 +196,7 @@ class ImageVAE(BaseSynthesizer):
             self.options or AutoencoderOptions(),
             variational=self.variational,
             seed=seed,
-            deadline=deadline,
-            callbacks=tuple(self.callbacks),
-            progress=bool(self.verbose),
+            run=run,
         )
         logger.info("fit of an autoencoder ended: %s", result.reason)
         self.encoder_, self.decoder_ = (n.eval().requires_grad_(False) for n in (encoder, decoder))
@@ -200,7 +205,7 @@ class ImageVAE(BaseSynthesizer):
         self._size, self._channels = found.size, found.channels
         self._flat = is_flat(found, images)
         self._learn_density(found, seed)
-        self.seconds_ = round(time.monotonic() - started, 3)
+        self.seconds_ = run.finish()
         return self
 
     def _learn_density(self, found: ImageSet, seed: int) -> None:

@@ -7,6 +7,8 @@ import importlib.metadata
 import math
 import numbers
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,13 +17,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from synthgan._runtime import resolve_device
+from synthgan.checkpoint import Checkpoint, digest_of
 from synthgan.exceptions import ModelFileError, ParameterError
 from synthgan.storage import read_model, write_model
+from synthgan.training import Callback, Deadline, Run, parse_duration
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["BaseSynthesizer", "load_model"]
+
+#: Parameters that a fit may go on with other values of.
+_NOT_LEARNED = {"callbacks", "checkpoint", "device", "max_time", "random_state", "verbose"}
 
 #: Estimator that a model file may name -> the module that defines it.
 ESTIMATORS = {
@@ -40,12 +47,46 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
     ``_from_model``.
     """
 
+    random_state: Any
+    max_time: float | str | None
+    checkpoint: str | os.PathLike[str] | None
+    callbacks: Sequence[Callback]
+    verbose: int
+
     #: Parameter -> (type, lowest, highest); None is always allowed.
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
 
     def _check_parameters(self) -> None:
         for name, (kind, low, high) in self._bounds.items():
             check_number(type(self).__name__, name, getattr(self, name), kind, low, high)
+        parse_duration(self.max_time)
+
+    def _begin(self, seed: int, started: float, *data: np.ndarray[Any, Any]) -> tuple[Run, int]:
+        """Return how a fit is watched, and its seed: that of the checkpoint if there is one.
+
+        Parameters
+        ----------
+        seed : int
+        started : float
+            When the fit began, on the monotonic clock.
+        data : ndarray
+            What is learned; a checkpoint of other data is refused.
+        """
+        run = Run(
+            Deadline(started, parse_duration(self.max_time)),
+            tuple(self.callbacks),
+            bool(self.verbose),
+        )
+        if self.checkpoint is None:
+            return run, seed
+        parameters = self.get_params(deep=False)
+        facts = {k: repr(v) for k, v in parameters.items() if k not in _NOT_LEARNED}
+        facts |= {"data": digest_of(*data), "estimator": type(self).__name__}
+        facts["version of synthgan"] = importlib.metadata.version("synthgan")
+        fixed = isinstance(self.random_state, numbers.Integral)
+        found = Checkpoint(self.checkpoint, facts, seed, keep_seed=fixed)
+        earlier = run.deadline.earlier(found.spent)
+        return replace(run, deadline=earlier, checkpoint=found), found.seed
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, by convention ``*.synthgan``.

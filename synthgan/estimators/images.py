@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,7 +40,7 @@ from synthgan.exceptions import ParameterError
 from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.images import ARCHITECTURES
 from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_pixels, to_tensor
-from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.training import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,6 +97,9 @@ class ImageGAN(BaseSynthesizer):
     max_time : float, str or None, default None
         Budget of the fit: seconds, or a text such as ``"10m"``. The learning-rate schedule shortens
         to fit, and a usable model always results.
+    checkpoint : path or None, default None
+        File that keeps the state of the fit, about every half minute. If the process dies, the same
+        call goes on from there, to the same model. It is removed when the fit is done.
     latent : int, default 64
         Length of the latent vector.
     width : int, default 32
@@ -144,6 +148,7 @@ class ImageGAN(BaseSynthesizer):
         random_state: Any = None,
         device: str = "auto",
         max_time: float | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         latent: int = 64,
         width: int = 32,
         options: ImageOptions | None = None,
@@ -155,6 +160,7 @@ class ImageGAN(BaseSynthesizer):
         self.random_state = random_state
         self.device = device
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.latent = latent
         self.width = width
         self.options = options
@@ -193,12 +199,12 @@ class ImageGAN(BaseSynthesizer):
             Before any training, naming the parameter, file or image and the fix.
         """
         self._check_parameters()
-        deadline = Deadline.after(parse_duration(self.max_time))
-        device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
         found = read_images(images, y)
         check_sides(found)
         coder = ConditionCoder.fit(found.labels)
+        run, seed = self._begin(seed, started, found.pixels, _encoded(coder, found))
         architecture, own = PRESETS[self.preset]
         options = self.options or own
         networks = _build(architecture, found.size, found.channels, self.latent, coder, self.width)
@@ -218,15 +224,15 @@ class ImageGAN(BaseSynthesizer):
             else None,
             seed=seed,
             precision=half_precision(device),
-            deadline=deadline,
-            callbacks=[*self._previews(networks[0], coder, device), *self.callbacks],
-            progress=bool(self.verbose),
+            run=replace(
+                run, callbacks=[*self._previews(networks[0], coder, device), *run.callbacks]
+            ),
         )
         logger.info("fit of images ended: %s", result.reason)
         self.generator_, self.critic_ = (n.eval().requires_grad_(False) for n in networks)
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
-        self.seconds_ = round(time.monotonic() - started, 3)
+        self.seconds_ = run.finish()
         self._size, self._channels = found.size, found.channels
         self._flat = is_flat(found, images)
         return self

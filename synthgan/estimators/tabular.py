@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,7 +45,7 @@ from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
 from synthgan.schema import Schema
-from synthgan.training import Callback, Deadline, TrainingOptions, parse_duration
+from synthgan.training import Callback, Run, TrainingOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,6 +75,9 @@ class TabularGAN(BaseSynthesizer):
     max_time : float, str or None, default None
         Budget of the whole fit: seconds, or a text such as ``"10m"``. The learning-rate schedule
         shortens to fit, and a usable model always results. None: as long as it takes.
+    checkpoint : path or None, default None
+        File that keeps the state of the fit, about every half minute. If the process dies, the same
+        call goes on from there, to the same model. It is removed when the fit is done.
     schema : Schema, dict or None, default None
         What the columns are; None infers it. See :func:`synthgan.schema.infer_schema`.
     min_count : int, default 5
@@ -137,6 +141,7 @@ class TabularGAN(BaseSynthesizer):
         random_state: Any = None,
         device: str = "auto",
         max_time: float | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         schema: Schema | Mapping[str, Any] | None = None,
         min_count: int = 5,
         max_tokens: int | None = None,
@@ -149,6 +154,7 @@ class TabularGAN(BaseSynthesizer):
         self.random_state = random_state
         self.device = device
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.schema = schema
         self.min_count = min_count
         self.max_tokens = max_tokens
@@ -183,9 +189,8 @@ class TabularGAN(BaseSynthesizer):
             Before any training, naming the parameter or column and the fix.
         """
         self._check_parameters()
-        deadline = Deadline.after(parse_duration(self.max_time))
-        device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
         table, container = join_target(data, y)
         schema = resolve_schema(self.schema, table, self.min_count)
         check_rows(table, schema)
@@ -195,15 +200,16 @@ class TabularGAN(BaseSynthesizer):
         codes = encoder.encode(table).codes
         active = [j for j, size in enumerate(encoder.sizes) if size > 1]
         options = self.options or TrainingOptions.for_rows(len(codes))
+        run, seed = self._begin(seed, started, codes)
         generator, joint, history = self._train(
-            codes[:, active], encoder, active, options, seed, device, deadline
+            codes[:, active], encoder, active, options, seed, device, run
         )
         self.schema_, self.encoder_ = schema, encoder
         self.generator_, self.joint_ = generator, joint
         self.history_, self.n_rows_ = history, len(codes)
         self.suppressed_ = encoder.suppressed(table)
         self.target_ = target if y is None else schema.names[-1]
-        self.seconds_ = round(time.monotonic() - started, 3)
+        self.seconds_ = run.finish()
         self._container, self._has_y = container, y is not None
         self._remember_features()
         return self
@@ -222,7 +228,7 @@ class TabularGAN(BaseSynthesizer):
         options: TrainingOptions,
         seed: int,
         device: torch.device,
-        deadline: Deadline,
+        run: Run,
     ) -> tuple[RowGenerator, JointBranch | None, list[dict[str, Any]]]:
         """Train the networks on tokens: likelihood, calibration, adversary."""
         n_rows = len(codes)
@@ -238,7 +244,6 @@ class TabularGAN(BaseSynthesizer):
         tokens = torch.from_numpy(codes).to(device)
         precision = half_precision(device)
         refine = options.refinement_steps > 0 and len(active) > 1
-        callbacks, progress = tuple(self.callbacks), bool(self.verbose)
         result = fit_likelihood(
             generator,
             tokens[kept],
@@ -246,9 +251,7 @@ class TabularGAN(BaseSynthesizer):
             options,
             seed=seed,
             precision=precision,
-            deadline=deadline.part(_LIKELIHOOD_SHARE if refine else 0.9),
-            callbacks=callbacks,
-            progress=progress,
+            run=run.part(_LIKELIHOOD_SHARE if refine else 0.9),
         )
         logger.info("likelihood phase ended: %s", result.reason)
         calibrate(generator, tokens, seed=seed, precision=precision)
@@ -266,9 +269,7 @@ class TabularGAN(BaseSynthesizer):
             tokens[kept],
             options,
             seed=seed,
-            deadline=deadline,
-            callbacks=callbacks,
-            progress=progress,
+            run=run,
         )
         logger.info("adversarial phase ended: %s", refined.reason)
         joint.eval().requires_grad_(False)

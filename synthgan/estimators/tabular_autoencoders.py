@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -46,7 +47,7 @@ from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
 from synthgan.sampling import BLOCK
 from synthgan.schema import Schema
-from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.training import Callback, Run
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class TabularVAE(BaseSynthesizer):
     device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
     max_time : float, str or None, default None
         Budget of the fit: seconds, or a text such as ``"10m"``.
+    checkpoint : path or None, default None
+        File that keeps the state of the fit, about every half minute. If the process dies, the same
+        call goes on from there, to the same model. It is removed when the fit is done.
     variational : bool, default True
         False makes a plain autoencoder: closer reconstructions, worse samples.
     schema : Schema, dict or None, default None
@@ -146,6 +150,7 @@ class TabularVAE(BaseSynthesizer):
         random_state: Any = None,
         device: str = "auto",
         max_time: float | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         variational: bool = True,
         schema: Schema | Mapping[str, Any] | None = None,
         min_count: int = 5,
@@ -160,6 +165,7 @@ class TabularVAE(BaseSynthesizer):
         self.random_state = random_state
         self.device = device
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.variational = variational
         self.schema = schema
         self.min_count = min_count
@@ -196,9 +202,8 @@ class TabularVAE(BaseSynthesizer):
             Before any training, naming the parameter or column and the fix.
         """
         self._check_parameters()
-        deadline = Deadline.after(parse_duration(self.max_time))
-        device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
         table, container = join_target(data, y)
         schema = resolve_schema(self.schema, table, self.min_count)
         check_rows(table, schema)
@@ -210,8 +215,10 @@ class TabularVAE(BaseSynthesizer):
         self._remember_features()
         self.n_rows_ = table.num_rows
         self.target_ = target if y is None else schema.names[-1]
-        self._train(self._codes(table), seed, device, deadline.part(0.9))
-        self.seconds_ = round(time.monotonic() - started, 3)
+        codes = self._codes(table)
+        run, seed = self._begin(seed, started, codes)
+        self._train(codes, seed, device, run.part(0.9))
+        self.seconds_ = run.finish()
         return self
 
     def _remember_features(self) -> None:
@@ -220,7 +227,7 @@ class TabularVAE(BaseSynthesizer):
         self.feature_names_in_ = np.array(names, dtype=object)
         self._active = [j for j, size in enumerate(self.encoder_.sizes) if size > 1]
 
-    def _train(self, codes: Array, seed: int, device: torch.device, deadline: Deadline) -> None:
+    def _train(self, codes: Array, seed: int, device: torch.device, run: Run) -> None:
         """Fit the networks, then the mixture, then the marginals."""
         width, depth = self.width or default_width(len(codes)), self.depth or _DEPTH
         encoder, decoder = _build(self.encoder_, self._active, self.latent, width, depth)
@@ -253,9 +260,7 @@ class TabularVAE(BaseSynthesizer):
                 self.options or _options(len(codes)),
                 variational=self.variational,
                 seed=seed,
-                deadline=deadline,
-                callbacks=tuple(self.callbacks),
-                progress=bool(self.verbose),
+                run=run,
             )
             logger.info("fit of an autoencoder ended: %s", result.reason)
             self.history_ = result.history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,7 +36,7 @@ from synthgan.images import ImageSet, read_images
 from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
-from synthgan.training import Callback, Deadline, parse_duration
+from synthgan.training import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,6 +66,9 @@ class ImageTranslator(BaseSynthesizer):
     device : {"auto", "cpu", "cuda", "cuda:<index>", "mps"}, default "auto"
     max_time : float, str or None, default None
         Budget of the fit: seconds, or a text such as ``"10m"``.
+    checkpoint : path or None, default None
+        File that keeps the state of the fit, about every half minute. If the process dies, the same
+        call goes on from there, to the same model. It is removed when the fit is done.
     width : int, default 16
         Channels at the full size.
     depth : int, default 2
@@ -110,6 +114,7 @@ class ImageTranslator(BaseSynthesizer):
         random_state: Any = None,
         device: str = "auto",
         max_time: float | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         width: int = 16,
         depth: int = 2,
         options: TranslationOptions | None = None,
@@ -121,6 +126,7 @@ class ImageTranslator(BaseSynthesizer):
         self.random_state = random_state
         self.device = device
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.width = width
         self.depth = depth
         self.options = options
@@ -154,11 +160,11 @@ ImageSet
             Before any training, naming the parameter or domain and the fix.
         """
         self._check_parameters()
-        deadline = Deadline.after(parse_duration(self.max_time))
-        device, seed = resolve_device(self.device), seed_from(self.random_state)
         started = time.monotonic()
+        device, seed = resolve_device(self.device), seed_from(self.random_state)
         a, b = _read("domain_a", domain_a), _read("domain_b", domain_b)
         self._check_pair(a, b)
+        run, seed = self._begin(seed, started, a.pixels, b.pixels)
         alignment = find_alignment(a.pixels, b.pixels, seed) if self.align else "none"
         forth, back = (
             Translator(b.size, x.channels, y.channels, self.width, self.depth)
@@ -175,9 +181,7 @@ ImageSet
         settings: dict[str, Any] = {
             "seed": seed,
             "precision": half_precision(device),
-            "deadline": deadline,
-            "callbacks": tuple(self.callbacks),
-            "progress": bool(self.verbose),
+            "run": run,
         }
         if self.mode == "cyclegan":
             result = fit_cycle(
@@ -194,7 +198,7 @@ ImageSet
         self._size, self._channels = a.size, (a.channels, b.channels)
         self._flat = is_flat(a, domain_a), is_flat(b, domain_b)
         self.alignment_ = alignment
-        self.seconds_ = round(time.monotonic() - started, 3)
+        self.seconds_ = run.finish()
         return self
 
     def _check_pair(self, a: ImageSet, b: ImageSet) -> None:

@@ -1,0 +1,210 @@
+"""The state of an unfinished fit in one file, so that a killed process loses half a minute.
+
+A step of a fit depends on the seed, its number and the state of networks and optimisers, on nothing
+else. So a fit that goes on from a checkpoint ends with the same weights as one that was never
+interrupted, unless a time budget cuts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import nn
+
+from synthgan.exceptions import CheckpointError, ModelFileError
+from synthgan.storage import read_model, write_model
+
+__all__ = ["Checkpoint", "Part", "Stateful", "digest_of"]
+
+Array = np.ndarray[Any, Any]
+
+#: Seconds from one write to the next, at least.
+SECONDS_BETWEEN = 30.0
+_KIND = "checkpoint of an unfinished fit"
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What can be put into named arrays and back."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the state."""
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Take the state over."""
+
+
+#: What a phase of a fit changes as it goes.
+Part = nn.Module | torch.optim.Optimizer | Stateful
+
+
+class Checkpoint:
+    """One file with the state of every phase of a fit that has begun.
+
+    Parameters
+    ----------
+    path : path
+        If the file exists, the fit goes on from it.
+    run : mapping of str to str
+        What the fit depends on, in words; a file of another fit is refused.
+    seed : int
+        Of the fit. A file has its own, which counts if the fit was to draw one.
+    keep_seed : bool
+        Whether the seed was given; then a file of another seed is refused.
+
+    Attributes
+    ----------
+    seed : int
+        Seed to fit with.
+    spent : float
+        Seconds that the fit took before.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, or of another fit.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], run: Mapping[str, str], seed: int, *, keep_seed: bool
+    ) -> None:
+        self.path = Path(path)
+        self.run = dict(run)
+        self.seed = seed
+        self.spent = 0.0
+        self._phases: dict[str, dict[str, Any]] = {}
+        self._arrays: dict[str, dict[str, Array]] = {}
+        if self.path.exists():
+            self._read(keep_seed)
+        self._opened = self._written = time.monotonic()
+
+    def _read(self, keep_seed: bool) -> None:
+        try:
+            found, arrays = read_model(self.path)
+            run, seed, spent = found["run"], int(found["seed"]), float(found["spent"])
+            phases = {str(name): dict(value) for name, value in found["phases"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, ModelFileError) as error:
+            raise CheckpointError(
+                f"{self.path} is no checkpoint, or damaged; remove it to start anew."
+            ) from error
+        for name in sorted({*run, *self.run}):
+            if run.get(name) != self.run.get(name):
+                raise CheckpointError(
+                    f"{self.path} is the checkpoint of another fit: its {name} differs. Remove it, "
+                    "or name another file."
+                )
+        if keep_seed and seed != self.seed:
+            raise CheckpointError(
+                f"{self.path} is the checkpoint of another fit: its random_state differs. Remove "
+                "it, or name another file."
+            )
+        self.seed, self.spent, self._phases = seed, spent, phases
+        for name, value in arrays.items():
+            phase, _, rest = name.partition("/")
+            self._arrays.setdefault(phase, {})[rest] = value
+
+    def restore(self, phase: str, parts: Mapping[str, Part]) -> dict[str, Any] | None:
+        """Give the parts of a phase the state that they had, and return its progress.
+
+        Parameters
+        ----------
+        phase : str
+        parts : mapping of str to module, optimiser or :class:`Stateful`
+
+        Returns
+        -------
+        dict or None
+            What :meth:`write` got; None if the phase had not begun.
+        """
+        if phase not in self._phases:
+            return None
+        arrays = self._arrays.get(phase, {})
+        try:
+            for name, part in parts.items():
+                start = f"{name}/"
+                own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+                _restore(part, own)
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.path} does not fit this release; remove it to start anew."
+            ) from error
+        return self._phases[phase]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last write is long enough ago."""
+        return time.monotonic() - self._written >= SECONDS_BETWEEN
+
+    def write(self, phase: str, parts: Mapping[str, Part], progress: Mapping[str, Any]) -> None:
+        """Write the file, with the state of this phase and of those before it.
+
+        Parameters
+        ----------
+        phase, parts
+            As for :meth:`restore`.
+        progress : mapping
+            JSON-able.
+        """
+        self._phases[phase] = dict(progress)
+        self._arrays[phase] = {
+            f"{name}/{key}": value
+            for name, part in parts.items()
+            for key, value in _arrays(part).items()
+        }
+        model = {
+            "estimator": _KIND,
+            "run": self.run,
+            "seed": self.seed,
+            "spent": self.spent + time.monotonic() - self._opened,
+            "phases": self._phases,
+        }
+        arrays = {f"{p}/{k}": v for p, own in self._arrays.items() for k, v in own.items()}
+        write_model(self.path, model, arrays)
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file: the fit is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def digest_of(*data: Array) -> str:
+    """Return a digest of arrays, to know them again without keeping them."""
+    found = hashlib.sha256()
+    for array in data:
+        found.update(f"{array.dtype} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+    return found.hexdigest()
+
+
+def _arrays(part: Part) -> dict[str, Array]:
+    if isinstance(part, nn.Module):
+        return {k: _numpy(v) for k, v in part.state_dict().items()}
+    if isinstance(part, torch.optim.Optimizer):
+        state = part.state_dict()["state"]
+        return {f"{k}/{name}": _numpy(v) for k, own in state.items() for name, v in own.items()}
+    return part.arrays()
+
+
+def _restore(part: Part, arrays: Mapping[str, Array]) -> None:
+    if isinstance(part, nn.Module):
+        part.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
+    elif isinstance(part, torch.optim.Optimizer):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in arrays.items():
+            number, _, name = key.partition("/")
+            state.setdefault(int(number), {})[name] = torch.from_numpy(value.copy())
+        groups = part.state_dict()["param_groups"]
+        part.load_state_dict({"state": state, "param_groups": groups})
+    else:
+        part.restore(arrays)
+
+
+def _numpy(value: torch.Tensor) -> Array:
+    return np.array(value.detach().cpu().numpy())
