@@ -8,8 +8,9 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits
 
-from synthgan.evaluate import evaluate
+from synthgan.evaluate import evaluate, evaluate_images
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -62,8 +63,29 @@ def make_table(n_columns, seed):
     return pd.DataFrame({**numbers, **levels})
 
 
-@pytest.fixture(scope="module", params=[5, 200])
+def make_image_page(path):
+    digits = load_digits()
+    pixels, labels = (digits.images * 15.9375).astype(np.uint8), digits.target
+    report = evaluate_images(
+        pixels[:700],
+        pixels[700:1200],
+        holdout=pixels[1200:],
+        labels=labels[:700],
+        synthetic_labels=labels[700:1200],
+        holdout_labels=labels[1200:],
+        history=[{"phase": "adversarial", "step": k, "generator": 1 / (k + 1)} for k in range(9)],
+        interpolations=[pixels[:8], pixels[8:16]],
+        level="quick",
+    )
+    report.to_html(path)
+
+
+@pytest.fixture(scope="module", params=[5, 200, "images"])
 def path(request, tmp_path_factory):
+    if request.param == "images":
+        path = tmp_path_factory.mktemp("page") / "images.html"
+        make_image_page(path)
+        return path
     train, synthetic, holdout = (make_table(request.param, seed) for seed in range(3))
     report = evaluate(
         train,

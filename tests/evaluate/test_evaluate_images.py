@@ -184,6 +184,20 @@ def test_reports(honest, tmp_path):
     assert "<b>x" not in (tmp_path / "o.html").read_text("utf-8")
 
 
+def test_ways_from_one_image_to_another_are_shown(tmp_path):
+    ways = [FRESH.pixels[k : k + 6, :, :, 0] for k in range(3)]
+    report = evaluate_images(TRAIN.pixels, FRESH.pixels, level="quick", interpolations=ways)
+    report.to_html(tmp_path / "r.html")
+    assert "is the way smooth?" in (tmp_path / "r.html").read_text("utf-8")
+    assert "From one image" not in json.dumps(report.public().to_dict())
+    for bad, words in (
+        ([*ways, ways[0][:2]], "as many images"),
+        ([ways[0][:, 1:]], "interpolated"),
+    ):
+        with pytest.raises(DataError, match=words):
+            evaluate_images(TRAIN.pixels, FRESH.pixels, level="quick", interpolations=bad)
+
+
 def test_what_cannot_be_computed_says_why():
     bare = evaluate_images(TRAIN.pixels, FRESH.pixels, level="quick")
     assert "holdout" in bare.scores["cas_accuracy"].reason

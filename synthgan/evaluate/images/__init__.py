@@ -41,6 +41,7 @@ def evaluate_images(
     holdout_labels: Any = None,
     level: str = "full",
     history: Sequence[Mapping[str, Any]] | None = None,
+    interpolations: Sequence[Any] = (),
     privacy: str | None = None,
     random_state: Any = 0,
     progress: bool = False,
@@ -65,6 +66,10 @@ def evaluate_images(
         instead of three for each figure of utility.
     history : list of dict, optional
         ``history_`` of the fitted estimator, to be read for collapse and the like.
+    interpolations : sequence of ndarray
+        Each some images on the way from one to another, as :meth:`synthgan.ImageGAN.interpolate`
+        gives them, as many in each; the page shows one row per way. A model that has learned
+        images one by one jumps; one that has understood them changes smoothly.
     privacy : str, optional
         First line of every rendering, if the generator gives a formal guarantee.
     random_state : int, Generator or None, default 0
@@ -99,7 +104,12 @@ def evaluate_images(
     parts["synthetic"] = read_images(synthetic, synthetic_labels)
     if holdout is not None:
         parts["holdout"] = read_images(holdout, holdout_labels)
+    if len({len(way) for way in interpolations}) > 1:
+        raise DataError("All interpolations must have as many images.")
+    if len(interpolations):
+        parts["interpolated"] = read_images(np.concatenate(list(interpolations)))
     _require_alike(parts)
+    ways = parts.pop("interpolated", None)
     real, made, fresh = parts["train"], parts["synthetic"], parts.get("holdout")
     most, n_seeds = LEVELS[level]
     smallest = min(len(real) // 2, *(len(part) for name, part in parts.items() if name != "train"))
@@ -124,6 +134,7 @@ def evaluate_images(
         details,
         findings,
         history=history or (),
+        ways=None if ways is None else (ways, len(interpolations[0])),
         privacy=privacy,
         settings={"level": level, "random_state": seed},
     )

@@ -26,6 +26,7 @@ from synthgan.images import ImageSet, contact_sheet
 __all__ = ["ImageReport", "build_image_report"]
 
 FORMAT = 1
+_WAYS = "From one image to another: is the way smooth?"
 _PER_CLASS, _COLUMNS, _CLOSEST = 8, 12, 12
 
 
@@ -78,6 +79,7 @@ def build_image_report(
     findings: Sequence[Finding],
     *,
     history: Sequence[Mapping[str, Any]],
+    ways: tuple[ImageSet, int] | None,
     privacy: str | None,
     settings: Mapping[str, Any],
 ) -> ImageReport:
@@ -91,6 +93,8 @@ def build_image_report(
     details : dict
     findings : sequence of Finding
     history : sequence of dict
+    ways : (ImageSet, int) or None
+        Images on the way from one to another, and how many make a way.
     privacy : str or None
     settings : dict
     """
@@ -110,14 +114,16 @@ def build_image_report(
             },
             "scores": [{**score.to_dict(), "verdict": verdict(score)} for score in scores],
             "findings": [finding.to_dict() for finding in findings],
-            "pictures": _pictures(setting, images),
+            "pictures": _pictures(setting, images, ways),
             "history": finite([dict(entry) for entry in history]),
             "details": finite(dict(details)),
         }
     )
 
 
-def _pictures(setting: ImageSetting, images: ImageSet) -> dict[str, str]:
+def _pictures(
+    setting: ImageSetting, images: ImageSet, ways: tuple[ImageSet, int] | None
+) -> dict[str, str]:
     """Return PNG files in base64, by title."""
     generator = numpy_generator(setting.seed, "pictures")
     scale = max(1, 56 // max(images.size))
@@ -138,6 +144,8 @@ def _pictures(setting: ImageSetting, images: ImageSet) -> dict[str, str]:
     found["Closest to train: synthetic above, train below"] = sheet(pairs, len(close))
     far = np.argsort(-nearest, kind="stable")[: 2 * _CLOSEST]
     found["Furthest from train: failures, or the unusual"] = sheet(looked[far], _CLOSEST)
+    if ways is not None:
+        found[_WAYS] = sheet(ways[0].pixels, ways[1])
     return found
 
 
@@ -212,7 +220,12 @@ def _image(data: Data, title: str) -> str:
 
 
 def _fidelity(data: Data) -> str:
-    titles = ("Real images", "Synthetic images", "Furthest from train: failures, or the unusual")
+    titles = (
+        "Real images",
+        "Synthetic images",
+        "Furthest from train: failures, or the unusual",
+        _WAYS,
+    )
     return f'<div class="grid pair">{"".join(_image(data, title) for title in titles)}</div>'
 
 
