@@ -476,3 +476,17 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     synthetic = pd.read_parquet(tmp_path / "d" / "synthetic.parquet")
     assert synthetic.shape == (284, 31)
     assert set(synthetic["diagnosis"]) <= {"malignant", "benign"}
+
+
+def test_fit_with_a_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A foreign file is refused by name before any training; a fit that is done leaves none."""
+    kept, model = folder / "fit.checkpoint", folder / "kept.synthgan"
+    argv = ["fit", str(folder / "train.parquet"), "-o", str(model), "--max-time", "1s", "--quiet"]
+    kept.write_bytes(b"something else")
+    assert main([*argv, "--checkpoint", str(kept)]) == 1
+    assert "fit.checkpoint is no checkpoint, or damaged" in capsys.readouterr().err
+    assert kept.read_bytes() == b"something else"
+    kept.unlink()
+    assert main([*argv, "--checkpoint", str(kept)]) == 0
+    assert model.exists()
+    assert not kept.exists()
