@@ -45,6 +45,25 @@ def test_projection_is_that_of_the_principal_components():
     assert (line[:, 1] == 0).all()
 
 
+def test_classes_have_components_of_their_own():
+    groups = np.repeat([3, 7, 1], [2000, 1996, 4])
+    mixture = LatentMixture.fit(two_hills(), 0, groups)
+    assert set(mixture.groups) == {3, 7}  # four vectors are too few
+    assert mixture.weights.sum() == pytest.approx(1)
+    wanted = np.tile([3, 7], 500)
+    drawn = mixture.draw(1000, 0, wanted)
+    assert (drawn[wanted == 3][:, 0] > 0).all()
+    assert (drawn[wanted == 7][:, 0] < 0).all()
+    np.testing.assert_array_equal(mixture.draw(70, 0, wanted[:70]), drawn[:70])
+    rare, free = mixture.draw(2000, 1, np.ones(2000, int)), mixture.draw(2000, 1)
+    np.testing.assert_array_equal(rare, free)
+    assert (free[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.05)
+    again = LatentMixture.from_arrays(mixture.arrays(), 2)
+    np.testing.assert_array_equal(again.draw(70, 0, wanted[:70]), drawn[:70])
+    few = LatentMixture.fit(two_hills(8), 0, np.arange(8))
+    assert set(few.groups) == {-1}
+
+
 def test_few_vectors_and_constant_dimensions():
     few = LatentMixture.fit(np.random.default_rng(0).normal(size=(3, 8)), 0)
     assert len(few.weights) == 1

@@ -93,7 +93,7 @@ class ImageVAE(BaseSynthesizer):
     history_ : list of dict
         Figures of every epoch.
     mixture_ : LatentMixture
-        Where latent vectors lie.
+        Where latent vectors lie, class by class.
     usual_ : LatentMixture
         What :meth:`score_samples` takes for usual.
     n_images_ : int
@@ -211,9 +211,14 @@ class ImageVAE(BaseSynthesizer):
     def _learn_density(self, found: ImageSet, seed: int) -> None:
         """Keep where latent vectors lie, and what usual images are like."""
         latents = self._means(found)
-        self.mixture_ = LatentMixture.fit(latents.astype(np.float64), seed)
         labels = found.labels if self.coder_.kind == "classes" else None
+        given = _conditions(self.coder_, found.labels, len(found))
+        self.mixture_ = LatentMixture.fit(latents.astype(np.float64), seed, self._groups(given))
         self.usual_ = LatentMixture.fit(self._statistics(found, latents, labels), seed)
+
+    def _groups(self, conditions: Latents) -> npt.NDArray[np.int64] | None:
+        """Return the number of the class of each image, None if there are no classes."""
+        return conditions.argmax(axis=1) if self.coder_.kind == "classes" else None
 
     # encoding and decoding ----------------------------------------------------------------------
 
@@ -391,11 +396,9 @@ class ImageVAE(BaseSynthesizer):
         check_number("sample", "n_samples", n_samples, int, 0, 2**31)
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
-        images = self._pixels(
-            self._decode(
-                self.mixture_.draw(len(chosen), seed), _conditions(self.coder_, chosen, len(chosen))
-            )
-        )
+        conditions = _conditions(self.coder_, chosen, len(chosen))
+        latents = self.mixture_.draw(len(chosen), seed, self._groups(conditions))
+        images = self._pixels(self._decode(latents, conditions))
         return images if self.coder_.kind == "none" else (images, chosen)
 
     # description and storage --------------------------------------------------------------------
