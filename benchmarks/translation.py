@@ -14,6 +14,7 @@ to ``translation.json`` and into ``docs/benchmarks.md``.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import platform
 import resource
@@ -67,7 +68,11 @@ RUNS = [
     "thick cut",
     "negative cyclegan unaligned",
     "turned cyclegan unaligned",
+    "thick cyclegan identity",
+    "thick cyclegan pool",
 ]
+#: What a third word of a run changes in the options.
+CHANGES = {"identity": {"identity": 0.5}, "pool": {"pool": 50}}
 
 
 def judge(images: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -86,18 +91,27 @@ def error(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(float) - b.astype(float)).mean() / 255)
 
 
+def peak_gib() -> float:
+    """Return the most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
     """Fit one translation and return what it keeps."""
     from synthgan import ImageTranslator
+    from synthgan.estimators.translation import MODES
 
     arrays = np.load(folder / "mnist10k.npz", allow_pickle=False)
     x, y, x_test, y_test = (arrays[k] for k in ("x_train", "y_train", "x_test", "y_test"))
     domain, mode, *rest = run.split()
     change, half = DOMAINS[domain], len(x) // 2
+    options = dataclasses.replace(MODES[mode], **CHANGES.get("".join(rest), {}))
+    settings = {"align": "unaligned" not in rest, "random_state": seed, "verbose": 0}
+    model = ImageTranslator(mode, options=options, **settings)
+    domains, before = (x[:half], change(x[half:])), peak_gib()
     began = time.perf_counter()
-    model = ImageTranslator(mode, align=not rest, random_state=seed, verbose=0)
-    model.fit(x[:half], change(x[half:]))
-    seconds = time.perf_counter() - began
+    model.fit(*domains)
+    seconds, grown = time.perf_counter() - began, peak_gib() - before
     truth = change(x_test)
     made = model.translate(x_test)
     of_b = judge(change(x), y)
@@ -105,13 +119,11 @@ def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
         "seconds": seconds,
         "steps": model.history_[-1]["step"],
         "alignment": model.alignment_,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "grown_gib": grown,
         "real": float((of_b(truth) == y_test).mean()),
         "kept": float((of_b(made) == y_test).mean()),
         "error": error(made, truth),
-        "untranslated": error(np.broadcast_to(x_test.reshape(*x_test.shape, 1), truth.shape), truth)
-        if truth.ndim == 4
-        else error(x_test, truth),
+        "untranslated": error(x_test if truth.ndim == 3 else x_test[..., None], truth),
     }
     if mode == "cyclegan":
         back = model.translate(truth, to="a")
@@ -124,17 +136,19 @@ def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
 def render(results: dict[str, Any]) -> str:
     """Return the Markdown of all results."""
     head = ["domain B", "mode", "alignment", "labels kept", "real digits", "error", "untranslated"]
-    head += ["kept on the way back", "cycle error", "fit s"]
+    head += ["kept on the way back", "cycle error", "fit s", "memory GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for run in RUNS:
         entry = results["runs"].get(run)
         if entry is None:
             continue
         domain, mode, *rest = run.split()
-        cells = [domain, mode, "off" if rest else entry["alignment"]]
+        changed = f"{mode}, {' '.join(rest)}" if rest and rest != ["unaligned"] else mode
+        cells = [domain, changed, "off" if "unaligned" in rest else entry["alignment"]]
         cells += [f"{entry[key]:.3f}" for key in ("kept", "real", "error", "untranslated")]
         cells += [f"{entry[k]:.3f}" if k in entry else "-" for k in ("kept_back", "cycle")]
-        lines.append("| " + " | ".join([*cells, f"{entry['seconds']:.0f}"]) + " |")
+        cells += [f"{entry['seconds']:.0f}", f"{entry['grown_gib']:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     facts = results["machine"]
     lines += ["", f"Seed 0, one thread ({facts['processor']}), torch {facts['torch']}."]
     return "\n".join(lines)

@@ -9,9 +9,8 @@ Loss, penalties and critics are those of :mod:`synthgan.adversarial.images`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -55,9 +54,9 @@ class TranslationOptions:
     loss : str
         A name in ``synthgan.objectives.LOSSES``.
     content : float
-        Weight of what keeps the content: the mean squared error of the way there and back
-        (cyclegan; the absolute error of the paper has a kink at the identity, the start, and holds
-        on to it), or a fifth of it that of the contrast of patches (cut).
+        Weight of what keeps the content: the contrast of patches (cut), or the mean squared error
+        of the way there and back (cyclegan; the absolute error of the paper has a kink at the
+        identity, the start, and holds on to it).
     identity : float
         Weight of leaving images of the other domain as they are, as a share of `content`.
     penalty : float
@@ -67,7 +66,7 @@ class TranslationOptions:
     ema : float
         Weight of the past in the averaged weights, the ones that are kept.
     pool : int
-        Translated images that critics are shown again later (cyclegan); 0 for none.
+        Translated images that critics are shown again within the same epoch; 0 for none.
     distortions : tuple of str
         What both sides of the critics are shown: ``"shift"``, ``"cutout"``, ``"colour"``,
         ``"flip"``.
@@ -77,7 +76,7 @@ class TranslationOptions:
     steps: int = 3000
     learning_rate: float = 5e-4
     loss: str = "relativistic"
-    content: float = 5.0
+    content: float = 1.0
     identity: float = 0.0
     penalty: float = 1.0
     penalty_every: int = 4
@@ -105,25 +104,21 @@ class TranslationOptions:
 class ReplayPool:
     """Translated images of earlier steps, which a critic is shown again.
 
-    After Shrivastava et al. (2017), arXiv:1612.07828.
+    After Shrivastava et al. (2017), arXiv:1612.07828. Whoever holds one empties it at the start of
+    each epoch: so a checkpoint, written between two epochs, has no image in it.
 
     Parameters
     ----------
     size : int
         Images that are kept; 0 for none.
-    seed, number : int
-        Of the fit, and of the pool in it.
     """
 
-    def __init__(self, size: int, seed: int, number: int = 0) -> None:
+    def __init__(self, size: int) -> None:
         self.size = size
         self.held: list[Tensor] = []
-        self.seed, self.number, self.calls = seed, number, 0
 
-    def exchange(self, images: Tensor) -> Tensor:
+    def exchange(self, images: Tensor, generator: np.random.Generator) -> Tensor:
         """Return the images, half of them replaced by held ones, which they replace in turn."""
-        generator = numpy_generator(self.seed, "replay pool", self.number, self.calls)
-        self.calls += 1
         shown = list(images)
         for k, image in enumerate(images if self.size else ()):
             if len(self.held) < self.size:
@@ -133,24 +128,14 @@ class ReplayPool:
                 shown[k], self.held[place] = self.held[place], image.clone()
         return torch.stack(shown)
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the state; :meth:`restore` is the inverse."""
-        found = {str(k): image.cpu().numpy() for k, image in enumerate(self.held)}
-        return {**found, "calls": np.array(self.calls)}
-
-    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over the state of another pool."""
-        self.held = [torch.from_numpy(arrays[str(k)].copy()) for k in range(len(arrays) - 1)]
-        self.calls = int(arrays["calls"])
-
 
 class _Judge:
     """A critic of one domain: what it learns, and what it asks of a generator."""
 
-    def __init__(self, critic: ResidualCritic, game: _Game, number: int) -> None:
-        self.critic, self.game = critic, game
+    def __init__(self, critic: ResidualCritic, game: _Game, name: str) -> None:
+        self.critic, self.game, self.name = critic, game, name
         self.optimizer = game.adam(critic)
-        self.pool = ReplayPool(game.options.pool, game.seed, number)
+        self.pool = ReplayPool(game.options.pool)
 
     def score(self, images: Tensor) -> Tensor:
         nothing = torch.zeros(len(images), 0, device=images.device)
@@ -163,12 +148,16 @@ class _Judge:
     ) -> dict[str, Tensor]:
         options = self.game.options
         set_rate(self.optimizer, options.learning_rate, number, share)
+        if number % self.game.epoch_steps == 0:
+            self.pool.held.clear()
+        chance = numpy_generator(self.game.seed, f"replay pool {self.name}", number)
+        shown = self.pool.exchange(fake.detach(), chance)
         weight = options.penalty * options.penalty_every
         return critic_step(
             self.score,
             self.optimizer,
             distort(real, options.distortions, draw),
-            distort(self.pool.exchange(fake.detach()), options.distortions, draw),
+            distort(shown, options.distortions, draw),
             loss=options.loss,
             penalty=weight if number % options.penalty_every == 0 else 0.0,
         )
@@ -193,6 +182,10 @@ class _Game:
     options: TranslationOptions
     seed: int
     precision: torch.dtype | None
+
+    @property
+    def epoch_steps(self) -> int:
+        return max(self.options.steps // 40, 1)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor, torch.Generator]:
         draw = torch_generator(self.seed, "translation", number, device=self.a.device)
@@ -220,15 +213,15 @@ class _Game:
         run: Run,
     ) -> LoopResult:
         parts: dict[str, Part] = {"generators": kept, "generator steps": optimizer}
-        for k, judge in enumerate(judges):
-            parts |= {f"critic {k}": judge.critic, f"critic {k} steps": judge.optimizer}
-            parts |= {f"pool {k}": judge.pool}
+        for judge in judges:
+            parts |= {f"critic {judge.name}": judge.critic}
+            parts |= {f"critic {judge.name} steps": judge.optimizer}
         ema = Ema(kept, self.options.ema)
         result = fit_loop(
             step,
             phase="translation",
             steps=self.options.steps,
-            epoch_steps=max(self.options.steps // 40, 1),
+            epoch_steps=self.epoch_steps,
             ema=ema,
             validate=None,
             patience=1,
@@ -272,7 +265,7 @@ def fit_cycle(
         generators are asked by their critics, and ``content``, the error of both ways back.
     """
     game = _Game(a, b, options, seed, precision)
-    judges = [_Judge(critic, game, k) for k, critic in enumerate(critics)]
+    judges = [_Judge(critic, game, name) for critic, name in zip(critics, "ba", strict=True)]
     both = nn.ModuleList(generators)
     optimizer = game.adam(both)
     forth, back = generators
@@ -330,7 +323,7 @@ def fit_contrast(
         As from :func:`fit_cycle`; ``content`` is the contrast of patches, in nats.
     """
     game = _Game(a, b, options, seed, precision)
-    judge = _Judge(critic, game, 0)
+    judge = _Judge(critic, game, "b")
     trained = nn.ModuleList([generator, projector])
     optimizer = game.adam(trained)
 
@@ -351,10 +344,10 @@ def fit_contrast(
         figures = judge.learn(real_b, fake_b, number, share, draw)
         asked = judge.loss(real_b, fake_b, draw)
         kept = contrast(real_a, fake_b, draw)
-        total = asked + options.content / 5 * kept
+        total = asked + options.content * kept
         if options.identity:
             stayed = contrast(real_b, game.run(generator, real_b), draw)
-            total = total + options.content / 5 * options.identity * stayed
+            total = total + options.content * options.identity * stayed
         set_rate(optimizer, options.learning_rate, number, share)
         descend(optimizer, total)
         return figures | {"generator": asked, "content": kept}

@@ -45,7 +45,8 @@ __all__ = ["MODES", "ImageTranslator"]
 
 Pixels = npt.NDArray[np.uint8]
 
-MODES = ("cyclegan", "cut")
+#: Options by mode.
+MODES = {"cyclegan": TranslationOptions(content=5.0), "cut": TranslationOptions(content=1.0)}
 
 
 class ImageTranslator(BaseSynthesizer):
@@ -166,34 +167,34 @@ ImageSet
         self._check_pair(a, b)
         run, seed = self._begin(seed, started, a.pixels, b.pixels)
         alignment = find_alignment(a.pixels, b.pixels, seed) if self.align else "none"
-        forth, back = (
-            Translator(b.size, x.channels, y.channels, self.width, self.depth)
-            for x, y in ((a, b), (b, a))
+        pixels = (
+            as_bytes(aligned(a.pixels, alignment)).to(device),
+            as_bytes(b.pixels).to(device),
         )
-        critics = [ResidualCritic(b.size, part.channels, 0, self.width) for part in (b, a)]
-        projector = PatchProjector(forth.map_widths)
-        networks: list[Any] = [forth, back, *critics, projector]
-        for number, network in enumerate(networks):
-            network.reset(torch_generator(seed, "translation weights", number))
-            placed(network, device)
-        pixels = [as_bytes(part).to(device) for part in (aligned(a.pixels, alignment), b.pixels)]
-        options = self.options or TranslationOptions()
-        settings: dict[str, Any] = {
-            "seed": seed,
-            "precision": half_precision(device),
-            "run": run,
-        }
+        options = self.options or MODES[self.mode]
+        settings: dict[str, Any] = {"seed": seed, "precision": half_precision(device), "run": run}
+
+        def drawn(network: Any, purpose: str) -> Any:
+            network.reset(torch_generator(seed, purpose))
+            return placed(network, device)
+
+        def translator(before: ImageSet, after: ImageSet, purpose: str) -> Any:
+            channels = before.channels, after.channels
+            return drawn(Translator(b.size, *channels, self.width, self.depth), purpose)
+
+        def critic(of: ImageSet, purpose: str) -> Any:
+            return drawn(ResidualCritic(b.size, of.channels, 0, self.width), purpose)
+
+        forth, of_b = translator(a, b, "to b"), critic(b, "critic of b")
         if self.mode == "cyclegan":
-            result = fit_cycle(
-                (forth, back), (critics[0], critics[1]), pixels[0], pixels[1], options, **settings
-            )
+            back, of_a = translator(b, a, "to a"), critic(a, "critic of a")
+            result = fit_cycle((forth, back), (of_b, of_a), *pixels, options, **settings)
         else:
-            result = fit_contrast(
-                forth, critics[0], projector, pixels[0], pixels[1], options, **settings
-            )
+            back, projector = None, drawn(PatchProjector(forth.map_widths), "projector")
+            result = fit_contrast(forth, of_b, projector, *pixels, options, **settings)
         logger.info("fit of a translation ended: %s", result.reason)
         self.to_b_ = forth.eval().requires_grad_(False)
-        self.to_a_ = back.eval().requires_grad_(False) if self.mode == "cyclegan" else None
+        self.to_a_ = None if back is None else back.eval().requires_grad_(False)
         self.history_, self.n_images_ = result.history, (len(a), len(b))
         self._size, self._channels = a.size, (a.channels, b.channels)
         self._flat = is_flat(a, domain_a), is_flat(b, domain_b)
