@@ -99,7 +99,7 @@ def peak_gib() -> float:
 def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
     """Fit one translation and return what it keeps."""
     from synthgan import ImageTranslator
-    from synthgan.estimators.translation import MODES
+    from synthgan.estimators.image_translator import MODES
 
     arrays = np.load(folder / "mnist10k.npz", allow_pickle=False)
     x, y, x_test, y_test = (arrays[k] for k in ("x_train", "y_train", "x_test", "y_test"))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgan.adversarial.images import ImageOptions
     from synthgan.conditions import MISSING, NOT_MISSING
-    from synthgan.estimators.autoencoders import ImageVAE
     from synthgan.estimators.base import load_model
-    from synthgan.estimators.images import ImageGAN
-    from synthgan.estimators.tabular import TabularGAN
-    from synthgan.estimators.tabular_autoencoders import TabularVAE
-    from synthgan.estimators.translation import ImageTranslator
+    from synthgan.estimators.image_gan import ImageGAN
+    from synthgan.estimators.image_translator import ImageTranslator
+    from synthgan.estimators.image_vae import ImageVAE
+    from synthgan.estimators.tabular_gan import TabularGAN
+    from synthgan.estimators.tabular_vae import TabularVAE
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
@@ -46,13 +46,13 @@ _HOMES = {
     "NOT_MISSING": "conditions",
     "AutoencoderOptions": "variational",
     "Column": "schema",
-    "ImageGAN": "estimators.images",
+    "ImageGAN": "estimators.image_gan",
     "ImageOptions": "adversarial.images",
-    "ImageTranslator": "estimators.translation",
-    "ImageVAE": "estimators.autoencoders",
+    "ImageTranslator": "estimators.image_translator",
+    "ImageVAE": "estimators.image_vae",
     "Schema": "schema",
-    "TabularGAN": "estimators.tabular",
-    "TabularVAE": "estimators.tabular_autoencoders",
+    "TabularGAN": "estimators.tabular_gan",
+    "TabularVAE": "estimators.tabular_vae",
     "TrainingOptions": "training",
     "TranslationOptions": "adversarial.translation",
     "infer_schema": "schema",

@@ -70,6 +70,8 @@ class Checkpoint:
     ------
     CheckpointError
         If the file is damaged, or of another fit.
+    DataError
+        If it cannot be written: it is at once, so that no work is lost to a path that is wrong.
     """
 
     def __init__(
@@ -81,9 +83,12 @@ class Checkpoint:
         self.spent = 0.0
         self._phases: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, dict[str, Array]] = {}
+        self._opened = time.monotonic()
         if self.path.exists():
             self._read(keep_seed)
-        self._opened = self._written = time.monotonic()
+            self._written = self._opened
+        else:
+            self._save()
 
     def _read(self, keep_seed: bool) -> None:
         try:
@@ -158,6 +163,9 @@ class Checkpoint:
             for name, part in parts.items()
             for key, value in _arrays(part).items()
         }
+        self._save()
+
+    def _save(self) -> None:
         model = {
             "estimator": _KIND,
             "run": self.run,

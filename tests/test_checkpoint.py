@@ -26,7 +26,7 @@ from synthgan import (
     checkpoint,
 )
 from synthgan.checkpoint import Checkpoint
-from synthgan.exceptions import CheckpointError, ModelFileError
+from synthgan.exceptions import CheckpointError, DataError, ModelFileError
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images * 15.9375).astype(np.uint8)[:300]
@@ -115,7 +115,7 @@ def test_an_interrupted_fit_ends_as_one_that_was_not(name, tmp_path):
     for epoch in (1, 3, 8, 28):  # the last interrupts the second phase of a table
         with pytest.raises(Interrupted):
             CASES[name](checkpoint=path, callbacks=[crash_after(epoch)])
-        assert path.exists() == (epoch > 1)
+        assert path.exists()
     resumed = CASES[name](checkpoint=path)
     assert not path.exists()
     found = state(resumed)
@@ -253,3 +253,18 @@ def test_optimisers_of_all_kinds_survive(tmp_path):
             net(torch.ones(1, 2)).square().sum().backward()
             own.step()
         torch.testing.assert_close(module.weight, other.weight, rtol=0, atol=0)
+
+
+def test_a_path_that_cannot_be_written_is_an_error_before_any_work(tmp_path):
+    seen = []
+    with pytest.raises(DataError, match=r"Cannot write .*fit\.checkpoint"):
+        CASES["ImageVAE"](checkpoint=tmp_path / "no" / "fit.checkpoint", callbacks=[seen.append])
+    assert not seen
+
+
+def test_a_preview_is_no_part_of_the_fit(tmp_path):
+    path = tmp_path / "fit.checkpoint"
+    with pytest.raises(Interrupted):
+        CASES["ImageGAN"](checkpoint=path, callbacks=[crash_after(3)])
+    CASES["ImageGAN"](checkpoint=path, preview=tmp_path / "preview")
+    assert any((tmp_path / "preview").iterdir())

@@ -198,7 +198,7 @@ def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6000)  # beyond: a warning, an error at twice it
     with pytest.raises(DataError, match="more pixels than Pillow takes for safe"):
         read_images(tmp_path)
-    monkeypatch.setattr("synthgan.images.MAX_BYTES", 1000)
+    monkeypatch.setattr("synthgan.images.reading.MAX_BYTES", 1000)
     np.savez(tmp_path / "large.npz", images=np.zeros((10, 20, 20), np.uint8))
     with pytest.raises(DataError, match="more than is read"):
         read_images(tmp_path / "large.npz")
@@ -236,7 +236,7 @@ def test_folders_are_whole_or_absent(tmp_path, monkeypatch):
     def fail(path: Path, image: np.ndarray) -> None:
         raise DataError("disk full")
 
-    monkeypatch.setattr("synthgan.images.write_png", fail)
+    monkeypatch.setattr("synthgan.images.writing.write_png", fail)
     with pytest.raises(DataError, match="disk full"):
         write_images(tmp_path / "other", GRAY)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]

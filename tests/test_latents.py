@@ -71,6 +71,15 @@ def test_few_vectors_and_constant_dimensions():
     assert np.isfinite(flat.log_density(np.zeros((1, 2)))).all()
 
 
+def test_no_component_is_one_vector():
+    points = np.concatenate([two_hills(), [[60.0, 60.0], [-70.0, 50.0]]])
+    mixture = LatentMixture.fit(points, 0)
+    assert (mixture.weights * len(points)).min() > 9  # what is left out counts in no weight
+    for outlier in points[-2:]:
+        assert np.linalg.norm(mixture.means - outlier, axis=1).min() > 10
+    assert mixture.weights.sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize("change", ["shape", "negative", "covariance", "name"])
 def test_damaged_arrays_are_refused(change):
     arrays = {name: array.copy() for name, array in MIXTURE.arrays().items()}

@@ -35,7 +35,7 @@ REFUSED = 3
 
 def fit(args: argparse.Namespace) -> Answer:
     """Learn a table and write the model file."""
-    from synthgan.estimators.tabular import TabularGAN
+    from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.schema import Schema
 
     _require_folder(args.output)
@@ -220,7 +220,7 @@ def schema(args: argparse.Namespace) -> Answer:
 
 def demo(args: argparse.Namespace) -> Answer:
     """Fit, sample and evaluate scikit-learn's breast cancer table."""
-    from synthgan.estimators.tabular import TabularGAN
+    from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.evaluate import evaluate as compare
     from synthgan.io import write_table
 

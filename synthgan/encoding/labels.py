@@ -94,16 +94,24 @@ class ConditionCoder:
         """The classes in order; empty unless there is one class per image."""
         return list(self.columns[""]) if self.kind == "classes" else []
 
-    def encode(self, labels: Any) -> Floats:
+    def encode(self, labels: Any, n_images: int | None = None) -> Floats:
         """Return one vector per label, float32 of shape (labels, width).
+
+        Parameters
+        ----------
+        labels : ndarray, DataFrame or None
+            In the form that `fit` got.
+        n_images : int, optional
+            How many, if there are no labels.
 
         Raises
         ------
         ConditionError
             If a level is unknown, or vectors have another length.
         """
-        if self.kind == "vectors":
-            found = np.asarray(labels, dtype=np.float64)
+        if self.kind in ("none", "vectors"):
+            unlabelled = np.zeros((n_images or 0, 0))
+            found = unlabelled if labels is None else np.asarray(labels, dtype=np.float64)
             if found.ndim != 2 or found.shape[1] != len(self.centre):
                 raise ConditionError(f"Vectors must have shape (images, {len(self.centre)}).")
             if not np.isfinite(found).all():
@@ -267,8 +275,10 @@ def _plain(level: Any) -> Any:
 
 
 def _factorized(values: pd.Series[Any]) -> tuple[list[Any], npt.NDArray[np.int64]]:
-    places, levels = pd.factorize(values.astype(object))
-    return [_plain(level) for level in levels], places
+    """Return the levels as they come, and the number of that of each value."""
+    numbers: dict[Any, int] = {}
+    places = [numbers.setdefault(_plain(value), len(numbers)) for value in values.tolist()]
+    return list(numbers), np.array(places, dtype=np.int64)
 
 
 def _levels(name: str, values: pd.Series[Any]) -> list[Any]:
@@ -286,4 +296,5 @@ def _levels(name: str, values: pd.Series[Any]) -> list[Any]:
 
 def _as_array(levels: list[Any]) -> npt.NDArray[Any]:
     array = np.array(levels)
-    return array if array.dtype.kind in "biufU" else np.array(levels, dtype=object)
+    kept = array.dtype.kind in "biufU" and array.tolist() == levels  # numpy cuts "\0" off an end
+    return array if kept else np.array(levels, dtype=object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import importlib.metadata
 import math
@@ -28,19 +29,27 @@ if TYPE_CHECKING:
 __all__ = ["BaseSynthesizer", "load_model"]
 
 #: Parameters that a fit may go on with other values of.
-_NOT_LEARNED = {"callbacks", "checkpoint", "device", "max_time", "random_state", "verbose"}
+_NOT_LEARNED = {
+    "callbacks",
+    "checkpoint",
+    "device",
+    "max_time",
+    "preview",
+    "random_state",
+    "verbose",
+}
 
 #: Estimator that a model file may name -> the module that defines it.
 ESTIMATORS = {
-    "ImageGAN": "synthgan.estimators.images",
-    "ImageTranslator": "synthgan.estimators.translation",
-    "ImageVAE": "synthgan.estimators.autoencoders",
-    "TabularGAN": "synthgan.estimators.tabular",
-    "TabularVAE": "synthgan.estimators.tabular_autoencoders",
+    "ImageGAN": "synthgan.estimators.image_gan",
+    "ImageTranslator": "synthgan.estimators.image_translator",
+    "ImageVAE": "synthgan.estimators.image_vae",
+    "TabularGAN": "synthgan.estimators.tabular_gan",
+    "TabularVAE": "synthgan.estimators.tabular_vae",
 }
 
 
-class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
+class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     """What all estimators share: parameter checks, the device, and one file per model.
 
     A subclass lists its numeric parameters in ``_bounds`` and implements ``_to_model`` and
@@ -107,14 +116,16 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         model["version"] = importlib.metadata.version("synthgan")
         write_model(path, model, tensors)
 
+    @abc.abstractmethod
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-        raise NotImplementedError
+        """Return the fitted model as a JSON-able dict and named arrays."""
 
     @classmethod
+    @abc.abstractmethod
     def _from_model(
         cls, model: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]], device: torch.device
     ) -> Self:
-        raise NotImplementedError
+        """Rebuild a fitted model; :meth:`_to_model` is the inverse."""
 
 
 def check_number(owner: str, name: str, value: Any, kind: type, low: float, high: float) -> None:

@@ -53,7 +53,7 @@ class LatentMixture:
 
     @classmethod
     def fit(cls, latents: Floats, seed: int, groups: Any = None) -> LatentMixture:
-        """Fit up to 20 components, each with ten vectors per dimension or more on average.
+        """Fit up to 20 components, with ten vectors per dimension on average, and ten at least.
 
         Parameters
         ----------
@@ -84,11 +84,12 @@ class LatentMixture:
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = GaussianMixture(count, reg_covar=_LEAST_VARIANCE, random_state=state)
             found.fit((latents - centre) / scale)
+        large = found.weights_ * len(latents) >= min(_VECTORS, len(latents) / count)
         return cls(
-            found.weights_,
-            found.means_ * scale + centre,
-            found.covariances_ * np.outer(scale, scale),
-            np.full(count, _ANY),
+            found.weights_[large] / found.weights_[large].sum(),
+            found.means_[large] * scale + centre,
+            found.covariances_[large] * np.outer(scale, scale),
+            np.full(large.sum(), _ANY),
         )
 
     def log_density(self, latents: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ MAX_FIGURES = 30
 MAX_PAIRS = 5_000
 
 
-class BaseReport:
+class BaseReport(abc.ABC):
     """Scores and findings, computed once and shown in many ways.
 
     Every rendering begins with a line that says whether there is a formal privacy guarantee. A
@@ -151,11 +152,13 @@ class BaseReport:
     def _repr_html_(self) -> str:
         return self._fragment()
 
+    @abc.abstractmethod
     def _page(self) -> str:
-        raise NotImplementedError
+        """Return the page as HTML."""
 
+    @abc.abstractmethod
     def _fragment(self) -> str:
-        raise NotImplementedError
+        """Return what a notebook shows, as HTML."""
 
 
 class Report(BaseReport):

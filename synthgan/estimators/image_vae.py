@@ -25,20 +25,14 @@ from synthgan._runtime import (
 )
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.latents import LatentMixture
-from synthgan.estimators.sizes import (
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
-    check_sides,
-    is_flat,
-    require_size,
-)
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ConditionError, DataError
 from synthgan.images import ImageSet, read_images
 from synthgan.networks.autoencoders import ImageEncoder
 from synthgan.networks.images import ResidualGenerator
-from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_tensor
+from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_tensor
 from synthgan.objectives import gaussian_error
 from synthgan.training import Callback
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
@@ -56,10 +50,11 @@ Pixels = npt.NDArray[np.uint8]
 class ImageVAE(BaseSynthesizer):
     """A variational autoencoder for images of 8 to 128 pixels, gray or RGB.
 
-    It is a blurrier generator than :class:`~synthgan.ImageGAN`, but it also encodes: for features,
-    maps, reconstructions and anomaly scores. With labels, the decoder is given them, and the
-    latent vector holds the rest. After the fit, a mixture of normal distributions is fitted to the
-    latent vectors; samples are decoded from it (Ghosh et al. 2020, arXiv:1903.12436).
+    Its samples are smoother than those of :class:`~synthgan.ImageGAN`, but it also encodes: for
+    features, maps, reconstructions and anomaly scores. With labels, the decoder is given them,
+    and the latent vector holds the rest. After the fit, a mixture of normal distributions is
+    fitted to the latent vectors; samples are decoded from it (Ghosh et al. 2020,
+    arXiv:1903.12436).
 
     Parameters
     ----------
@@ -163,11 +158,11 @@ class ImageVAE(BaseSynthesizer):
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
         found = read_images(images, y)
-        check_sides(found)
+        form = ImageForm.learn(found, images)
         coder = ConditionCoder.fit(found.labels)
-        given = _conditions(coder, found.labels, len(found))
+        given = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, given)
-        encoder, decoder = _build(found.size, found.channels, self.latent, coder, self.width)
+        encoder, decoder = _build(form, self.latent, coder, self.width)
         for network, purpose in ((encoder, "encoder"), (decoder, "decoder")):
             network.reset(torch_generator(seed, purpose))
             placed(network, device)
@@ -202,17 +197,15 @@ class ImageVAE(BaseSynthesizer):
         self.encoder_, self.decoder_ = (n.eval().requires_grad_(False) for n in (encoder, decoder))
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
-        self._size, self._channels = found.size, found.channels
-        self._flat = is_flat(found, images)
-        self._learn_density(found, seed)
+        self._form = form
+        self._learn_density(found, given, seed)
         self.seconds_ = run.finish()
         return self
 
-    def _learn_density(self, found: ImageSet, seed: int) -> None:
+    def _learn_density(self, found: ImageSet, given: Latents, seed: int) -> None:
         """Keep where latent vectors lie, and what usual images are like."""
         latents = self._means(found)
         labels = found.labels if self.coder_.kind == "classes" else None
-        given = _conditions(self.coder_, found.labels, len(found))
         self.mixture_ = LatentMixture.fit(latents.astype(np.float64), seed, self._groups(given))
         self.usual_ = LatentMixture.fit(self._statistics(found, latents, labels), seed)
 
@@ -223,41 +216,32 @@ class ImageVAE(BaseSynthesizer):
     # encoding and decoding ----------------------------------------------------------------------
 
     def _means(self, found: ImageSet) -> Latents:
-        device = next(self.encoder_.parameters()).device
-        parts = [np.zeros((0, self.latent), np.float32)]
-        for start in range(0, len(found), BLOCK):
-            part = found.pixels[start : start + BLOCK]
-            whole = as_bytes(np.resize(part, (BLOCK, *part.shape[1:])))
-            with torch.no_grad():
-                mean = self.encoder_(to_tensor(whole.to(device)))[0]
-            parts.append(mean.float().cpu().numpy()[: len(part)])
-        return np.concatenate(parts)
+        def means(pixels: Tensor) -> Latents:
+            return np.asarray(self.encoder_(to_tensor(pixels))[0].float().cpu().numpy())
+
+        return in_blocks(self.encoder_, means, as_bytes(found.pixels))
 
     def _decode(self, latents: Latents, conditions: Latents) -> npt.NDArray[np.float32]:
         """Return images in [-1, 1], float32 of shape (images, height, width, channels)."""
-        device = next(self.decoder_.parameters()).device
-        parts = [np.zeros((0, *self._size, self._channels), np.float32)]
-        for start in range(0, len(latents), BLOCK):
-            rows = np.resize(np.arange(start, min(start + BLOCK, len(latents))), BLOCK)
-            z, c = (torch.from_numpy(x[rows]).to(device) for x in (latents, conditions))
-            with torch.no_grad():
-                made = self.decoder_(z, c)
-            parts.append(made.float().permute(0, 2, 3, 1).cpu().numpy())
-        return np.concatenate(parts)[: len(latents)]
 
-    def _pixels(self, decoded: npt.NDArray[np.float32]) -> Pixels:
-        pixels = ((decoded + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
-        return pixels[..., 0] if self._flat else pixels
+        def images(*block: Tensor) -> npt.NDArray[np.float32]:
+            made = self.decoder_(*block).float()
+            return np.asarray(made.permute(0, 2, 3, 1).cpu().numpy())
+
+        return in_blocks(self.decoder_, images, *map(torch.from_numpy, (latents, conditions)))
+
+    def _images(self, decoded: npt.NDArray[np.float32]) -> Pixels:
+        return self._form.restore(((decoded + 1) * 127.5).round().clip(0, 255).astype(np.uint8))
 
     def _read(self, images: Any, labels: Any = None) -> ImageSet:
         check_is_fitted(self)
-        return require_size(read_images(images, labels), self._size, self._channels)
+        return self._form.read(images, labels)
 
     def _labelled(self, n: int, labels: Any, *, most_likely_for: ImageSet | None = None) -> Latents:
         """Return conditions for `n` images: those asked for, or the class that fits best."""
         if self.coder_.kind == "none" or labels is not None:
             chosen = self.coder_.choose(n, labels, numpy_generator(0, "labels"))
-            return _conditions(self.coder_, chosen, n)
+            return self.coder_.encode(chosen)
         if most_likely_for is None or not self.classes_:
             raise ConditionError("The model was fitted with labels; give labels=... as well.")
         latents = self._means(most_likely_for)
@@ -299,7 +283,7 @@ class ImageVAE(BaseSynthesizer):
         found = np.asarray(latents, dtype=np.float32)
         if found.ndim != 2 or found.shape[1] != self.latent or not np.isfinite(found).all():
             raise DataError(f"Latent vectors must be finite, of shape (images, {self.latent}).")
-        return self._pixels(self._decode(found, self._labelled(len(found), labels)))
+        return self._images(self._decode(found, self._labelled(len(found), labels)))
 
     def reconstruct(self, images: Any, labels: Any = None) -> Pixels:
         """Return images after encoding and decoding.
@@ -316,7 +300,7 @@ class ImageVAE(BaseSynthesizer):
         """
         found = self._read(images, labels)
         conditions = self._labelled(len(found), found.labels, most_likely_for=found)
-        return self._pixels(self._decode(self._means(found), conditions))
+        return self._images(self._decode(self._means(found), conditions))
 
     def score_samples(self, images: Any) -> Floats:
         """Return how usual each image is; low means odd.
@@ -396,9 +380,9 @@ class ImageVAE(BaseSynthesizer):
         check_number("sample", "n_samples", n_samples, int, 0, 2**31)
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
-        conditions = _conditions(self.coder_, chosen, len(chosen))
+        conditions = self.coder_.encode(chosen)
         latents = self.mixture_.draw(len(chosen), seed, self._groups(conditions))
-        images = self._pixels(self._decode(latents, conditions))
+        images = self._images(self._decode(latents, conditions))
         return images if self.coder_.kind == "none" else (images, chosen)
 
     # description and storage --------------------------------------------------------------------
@@ -411,8 +395,8 @@ class ImageVAE(BaseSynthesizer):
             "privacy": "no formal guarantee",
             "variational": self.variational,
             "images": self.n_images_,
-            "size": list(self._size),
-            "channels": self._channels,
+            "size": list(self._form.size),
+            "channels": self._form.channels,
             "labels": self.coder_.kind,
             "classes": self.classes_,
             "seconds": self.seconds_,
@@ -425,9 +409,7 @@ class ImageVAE(BaseSynthesizer):
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         model = {
             "coder": self.coder_.to_dict(),
-            "size": list(self._size),
-            "channels": self._channels,
-            "flat": self._flat,
+            "form": self._form.to_dict(),
             "history": self.history_,
             "n_images": self.n_images_,
             "seconds": self.seconds_,
@@ -457,15 +439,10 @@ class ImageVAE(BaseSynthesizer):
         loaded._check_parameters()
         loaded.coder_ = ConditionCoder.from_dict(model["coder"])
         loaded.classes_ = loaded.coder_.classes
-        size = int(model["size"][0]), int(model["size"][1])
-        for side in size:
-            check_number("network", "size", side, int, SMALLEST_SIDE, LARGEST_SIDE)
-        check_number("network", "channels", model["channels"], int, 1, 3)
-        loaded._size, loaded._channels = size, int(model["channels"])
-        loaded._flat = bool(model["flat"])
+        form = loaded._form = ImageForm.from_dict(model["form"])
         loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
         loaded.seconds_ = float(model["seconds"])
-        network = (size, loaded._channels, loaded.latent, loaded.coder_, loaded.width)
+        network = (form, loaded.latent, loaded.coder_, loaded.width)
         loaded.encoder_ = placed(
             rebuild(lambda: _build(*network)[0], with_prefix(tensors, "encoder")), device
         )
@@ -480,15 +457,9 @@ class ImageVAE(BaseSynthesizer):
 
 
 def _build(
-    size: tuple[int, int], channels: int, latent: int, coder: ConditionCoder, width: int
+    form: ImageForm, latent: int, coder: ConditionCoder, width: int
 ) -> tuple[ImageEncoder, ResidualGenerator]:
     return (
-        ImageEncoder(size, channels, latent, width),
-        ResidualGenerator(size, channels, latent, coder.width, width),
+        ImageEncoder(form.size, form.channels, latent, width),
+        ResidualGenerator(form.size, form.channels, latent, coder.width, width),
     )
-
-
-def _conditions(coder: ConditionCoder, labels: Any, n_images: int) -> Latents:
-    if coder.kind == "none":
-        return np.zeros((n_images, 0), np.float32)
-    return coder.encode(labels)

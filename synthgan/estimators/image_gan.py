@@ -28,18 +28,12 @@ from synthgan._runtime import (
 from synthgan.adversarial.images import ImageOptions, fit_images
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
-from synthgan.estimators.sizes import (
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
-    check_sides,
-    is_flat,
-    require_size,
-)
+from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ParameterError
-from synthgan.images import ImageSet, contact_sheet, read_images, write_png
+from synthgan.images import contact_sheet, read_images, write_png
 from synthgan.networks.images import ARCHITECTURES
-from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_pixels, to_tensor
+from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.training import Callback
 
 if TYPE_CHECKING:
@@ -202,17 +196,18 @@ class ImageGAN(BaseSynthesizer):
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
         found = read_images(images, y)
-        check_sides(found)
+        form = ImageForm.learn(found, images)
         coder = ConditionCoder.fit(found.labels)
-        run, seed = self._begin(seed, started, found.pixels, _encoded(coder, found))
+        encoded = coder.encode(found.labels, len(found))
+        run, seed = self._begin(seed, started, found.pixels, encoded)
         architecture, own = PRESETS[self.preset]
         options = self.options or own
-        networks = _build(architecture, found.size, found.channels, self.latent, coder, self.width)
+        networks = _build(architecture, form, self.latent, coder, self.width)
         for network, purpose in zip(networks, ("generator", "critic"), strict=True):
             network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
             placed(network, device)
         pixels = as_bytes(found.pixels)
-        conditions = torch.from_numpy(_encoded(coder, found))
+        conditions = torch.from_numpy(encoded)
         kept, held_out = _split(len(found), seed)
         result = fit_images(
             *networks,
@@ -224,34 +219,29 @@ class ImageGAN(BaseSynthesizer):
             else None,
             seed=seed,
             precision=half_precision(device),
-            run=replace(
-                run, callbacks=[*self._previews(networks[0], coder, device), *run.callbacks]
-            ),
+            run=replace(run, callbacks=[*self._previews(networks[0], coder), *run.callbacks]),
         )
         logger.info("fit of images ended: %s", result.reason)
         self.generator_, self.critic_ = (n.eval().requires_grad_(False) for n in networks)
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
+        self._form = form
         self.seconds_ = run.finish()
-        self._size, self._channels = found.size, found.channels
-        self._flat = is_flat(found, images)
         return self
 
-    def _previews(
-        self, generator: torch.nn.Module, coder: ConditionCoder, device: torch.device
-    ) -> list[Callback]:
+    def _previews(self, generator: torch.nn.Module, coder: ConditionCoder) -> list[Callback]:
         if self.preview is None or coder.kind == "vectors":
             return []
         folder = Path(self.preview)
         folder.mkdir(parents=True, exist_ok=True)
         labels = coder.choose(_PREVIEWED, None, numpy_generator(0, "preview"))
-        condition = torch.from_numpy(_encode(coder, labels)).to(device)
+        condition = torch.from_numpy(coder.encode(labels))
+        z = _latents(0, _PREVIEWED, self.latent)
 
         def write(entry: dict[str, Any]) -> bool:
             training = generator.training
             generator.eval()
-            z = _latents(0, 0, self.latent, 1.0, device)
-            sheet = contact_sheet(to_pixels(_generate(generator, z, condition)), 8)
+            sheet = contact_sheet(_generate(generator, z, condition), 8)
             generator.train(training)
             write_png(folder / f"step_{entry['step']:07d}.png", sheet)
             return False
@@ -300,22 +290,10 @@ class ImageGAN(BaseSynthesizer):
         check_number("sample", "truncation", truncation, float, 0.0, 10.0)
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
-        conditions = _encode(self.coder_, chosen)
-        images = self._shaped(self._draw(conditions, seed, truncation))
-        if self.coder_.kind == "none":
-            return images
-        return images, chosen
-
-    def _draw(self, conditions: npt.NDArray[np.float32], seed: int, truncation: float) -> Pixels:
-        device = next(self.generator_.parameters()).device
-        blocks = [np.zeros((0, *self._size, self._channels), np.uint8)]
-        for k, start in enumerate(range(0, len(conditions), BLOCK)):
-            part = conditions[start : start + BLOCK]
-            whole = np.resize(part, (BLOCK, conditions.shape[1]))
-            z = _latents(seed, k, self.generator_.latent, truncation, device)  # type: ignore[arg-type]
-            made = _generate(self.generator_, z, torch.from_numpy(whole).to(device))
-            blocks.append(to_pixels(made)[: len(part)])
-        return np.concatenate(blocks)
+        conditions = torch.from_numpy(self.coder_.encode(chosen))
+        z = truncation * _latents(seed, len(conditions), self.latent)
+        images = self._form.restore(_generate(self.generator_, z, conditions))
+        return images if self.coder_.kind == "none" else (images, chosen)
 
     def interpolate(self, a: int, b: int, n_samples: int = 8, *, labels: Any = None) -> Pixels:
         """Return images on the way from one latent vector to another.
@@ -337,21 +315,15 @@ class ImageGAN(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("interpolate", "n_samples", n_samples, int, 2, 10**6)
-        device = next(self.generator_.parameters()).device
-        latent = self.generator_.latent
-        ends = [_latents(seed_from(end), 0, latent, 1.0, device)[:1] for end in (a, b)]  # type: ignore[arg-type]
-        way = torch.linspace(0, 1, n_samples, device=device)[:, None]
         chosen = self.coder_.choose(None, labels, numpy_generator(seed_from(a), "labels"))
-        conditions = torch.from_numpy(_encode(self.coder_, chosen)).to(device)
+        conditions = torch.from_numpy(self.coder_.encode(chosen))
         if len(conditions) > 2:
             raise ParameterError("Give one label, or two: where to start and where to end.")
+        way = torch.linspace(0, 1, n_samples)[:, None]
         condition = conditions[:1] + way * (conditions[-1:] - conditions[:1])
+        ends = [_latents(seed_from(end), 1, self.latent) for end in (a, b)]
         latents = _between(ends[0], ends[1], way)
-        made = [
-            _generate(self.generator_, z, c)
-            for z, c in zip(torch.split(latents, BLOCK), torch.split(condition, BLOCK), strict=True)
-        ]
-        return self._shaped(to_pixels(torch.cat(made)))
+        return self._form.restore(_generate(self.generator_, latents, condition))
 
     def transform(self, images: Any) -> npt.NDArray[np.float32]:
         """Return what the critic sees in images: features for other models.
@@ -366,18 +338,13 @@ class ImageGAN(BaseSynthesizer):
         ndarray of float32, shape (images, features)
         """
         check_is_fitted(self)
-        found = require_size(read_images(images), self._size, self._channels)
-        device = next(self.critic_.parameters()).device
-        pixels = as_bytes(found.pixels)
-        with torch.no_grad():
-            parts = [
-                self.critic_.features(to_tensor(part.to(device)))  # type: ignore[operator]
-                for part in torch.split(pixels, BLOCK)
-            ]
-        return np.asarray(torch.cat(parts).float().cpu().numpy())
+        pixels = as_bytes(self._form.read(images).pixels)
 
-    def _shaped(self, pixels: Pixels) -> Pixels:
-        return pixels[..., 0] if self._flat else pixels
+        def features(part: Tensor) -> npt.NDArray[np.float32]:
+            seen = self.critic_.features(to_tensor(part))  # type: ignore[operator]
+            return np.asarray(seen.float().cpu().numpy())
+
+        return in_blocks(self.critic_, features, pixels)
 
     # description and storage --------------------------------------------------------------------
 
@@ -389,8 +356,8 @@ class ImageGAN(BaseSynthesizer):
             "privacy": "no formal guarantee",
             "preset": self.preset,
             "images": self.n_images_,
-            "size": list(self._size),
-            "channels": self._channels,
+            "size": list(self._form.size),
+            "channels": self._form.channels,
             "labels": self.coder_.kind,
             "classes": self.classes_,
             "seconds": self.seconds_,
@@ -401,13 +368,7 @@ class ImageGAN(BaseSynthesizer):
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         model = {
             "coder": self.coder_.to_dict(),
-            "network": {
-                "size": list(self._size),
-                "channels": self._channels,
-                "latent": self.latent,
-                "width": self.width,
-            },
-            "flat": self._flat,
+            "form": self._form.to_dict(),
             "history": self.history_,
             "n_images": self.n_images_,
             "seconds": self.seconds_,
@@ -437,21 +398,13 @@ class ImageGAN(BaseSynthesizer):
         loaded._check_parameters()
         loaded.coder_ = ConditionCoder.from_dict(model["coder"])
         loaded.classes_ = loaded.coder_.classes
-        network = model["network"]
-        size = int(network["size"][0]), int(network["size"][1])
-        for side in size:
-            check_number("network", "size", side, int, SMALLEST_SIDE, LARGEST_SIDE)
-        check_number("network", "channels", network["channels"], int, 1, 3)
-        loaded._size, loaded._channels = size, int(network["channels"])
-        loaded._flat = bool(model["flat"])
+        form = loaded._form = ImageForm.from_dict(model["form"])
         loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
         loaded.seconds_ = float(model["seconds"])
         architecture = PRESETS[loaded.preset][0]
 
         def build(k: int) -> torch.nn.Module:
-            return _build(
-                architecture, size, loaded._channels, loaded.latent, loaded.coder_, loaded.width
-            )[k]
+            return _build(architecture, form, loaded.latent, loaded.coder_, loaded.width)[k]
 
         loaded.generator_, loaded.critic_ = (
             placed(rebuild(partial(build, k), with_prefix(tensors, name)), device)
@@ -461,28 +414,13 @@ class ImageGAN(BaseSynthesizer):
 
 
 def _build(
-    architecture: str,
-    size: tuple[int, int],
-    channels: int,
-    latent: int,
-    coder: ConditionCoder,
-    width: int,
+    architecture: str, form: ImageForm, latent: int, coder: ConditionCoder, width: int
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
     make_generator, make_critic = ARCHITECTURES[architecture]
     return (
-        make_generator(size, channels, latent, coder.width, width),
-        make_critic(size, channels, coder.width, width),
+        make_generator(form.size, form.channels, latent, coder.width, width),
+        make_critic(form.size, form.channels, coder.width, width),
     )
-
-
-def _encoded(coder: ConditionCoder, found: ImageSet) -> npt.NDArray[np.float32]:
-    if found.labels is None:
-        return np.zeros((len(found), 0), np.float32)
-    return coder.encode(found.labels)
-
-
-def _encode(coder: ConditionCoder, labels: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(labels, np.float32) if coder.kind == "none" else coder.encode(labels)
 
 
 def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -492,9 +430,13 @@ def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:
     return order[count:], order[:count]
 
 
-def _latents(seed: int, block: int, latent: int, truncation: float, device: torch.device) -> Tensor:
-    draw = torch_generator(seed, "latent", block)
-    return (truncation * torch.randn(BLOCK, latent, generator=draw)).to(device)
+def _latents(seed: int, n: int, latent: int) -> Tensor:
+    """Return latent vectors of shape (n, latent); the first do not depend on how many follow."""
+    blocks = [
+        torch.randn(BLOCK, latent, generator=torch_generator(seed, "latent", block))
+        for block in range(-(-n // BLOCK))
+    ]
+    return torch.cat([torch.zeros(0, latent), *blocks])[:n]
 
 
 def _between(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
@@ -504,7 +446,5 @@ def _between(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
     return (torch.sin((1 - way) * angle) * a + torch.sin(way * angle) * b) / torch.sin(angle)
 
 
-def _generate(generator: torch.nn.Module, z: Tensor, condition: Tensor) -> Tensor:
-    with torch.no_grad():
-        images: Tensor = generator(z, condition)
-    return images
+def _generate(generator: torch.nn.Module, z: Tensor, conditions: Tensor) -> Pixels:
+    return in_blocks(generator, lambda *block: to_pixels(generator(*block)), z, conditions)

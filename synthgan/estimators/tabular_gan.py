@@ -21,26 +21,22 @@ from synthgan._runtime import (
     torch_generator,
 )
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
-from synthgan.encoding import TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
-from synthgan.estimators.tables import (
-    check_rows,
+from synthgan.estimators.table_form import (
+    LARGEST_DEPTH,
+    LARGEST_WIDTH,
+    TableForm,
     default_width,
-    describe_columns,
-    fit_encoder,
-    join_target,
     log_frequencies,
-    require_columns,
-    resolve_schema,
-    restore,
+    network_size,
     split_rows,
 )
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
-from synthgan.exceptions import DataError, ParameterError
+from synthgan.exceptions import ParameterError
 from synthgan.generation import TableSampler
-from synthgan.io import Container, read_with_container
+from synthgan.io import read_with_container
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
@@ -53,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["TabularGAN"]
 
 Array = np.ndarray[Any, Any]
-_LARGEST_WIDTH, _LARGEST_DEPTH = 8192, 64
 _LATENT = 32
 _LIKELIHOOD_SHARE = 0.6  # of max_time, when an adversarial phase follows
 _CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
@@ -130,8 +125,8 @@ class TabularGAN(BaseSynthesizer):
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
-        "width": (int, 8, _LARGEST_WIDTH),
-        "depth": (int, 1, _LARGEST_DEPTH),
+        "width": (int, 8, LARGEST_WIDTH),
+        "depth": (int, 1, LARGEST_DEPTH),
         "verbose": (int, 0, 10),
     }
 
@@ -191,59 +186,48 @@ class TabularGAN(BaseSynthesizer):
         self._check_parameters()
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
-        table, container = join_target(data, y)
-        schema = resolve_schema(self.schema, table, self.min_count)
-        check_rows(table, schema)
-        if target is not None and target not in schema:
-            raise DataError(f"target={target!r} is not a column of the table.")
-        encoder = fit_encoder(table, schema, self.max_tokens, progress=bool(self.verbose))
-        codes = encoder.encode(table).codes
-        active = [j for j, size in enumerate(encoder.sizes) if size > 1]
-        options = self.options or TrainingOptions.for_rows(len(codes))
-        run, seed = self._begin(seed, started, codes)
-        generator, joint, history = self._train(
-            codes[:, active], encoder, active, options, seed, device, run
+        form, table = TableForm.learn(
+            data,
+            y,
+            target,
+            schema=self.schema,
+            min_count=self.min_count,
+            max_tokens=self.max_tokens,
+            progress=bool(self.verbose),
         )
-        self.schema_, self.encoder_ = schema, encoder
+        tokens = form.tokens(table)
+        run, seed = self._begin(seed, started, tokens)
+        options = self.options or TrainingOptions.for_rows(len(tokens))
+        generator, joint, history = self._train(tokens, form, options, seed, device, run)
         self.generator_, self.joint_ = generator, joint
-        self.history_, self.n_rows_ = history, len(codes)
-        self.suppressed_ = encoder.suppressed(table)
-        self.target_ = target if y is None else schema.names[-1]
+        self.history_, self.n_rows_ = history, len(tokens)
+        self.suppressed_ = form.encoder.suppressed(table)
+        self._form = form
+        form.publish(self)
         self.seconds_ = run.finish()
-        self._container, self._has_y = container, y is not None
-        self._remember_features()
         return self
-
-    def _remember_features(self) -> None:
-        names = self.schema_.names[:-1] if self._has_y else self.schema_.names
-        self.n_features_in_ = len(names)
-        self.feature_names_in_ = np.array(names, dtype=object)
-        self._active = [j for j, size in enumerate(self.encoder_.sizes) if size > 1]
 
     def _train(
         self,
         codes: Array,
-        encoder: TableEncoder,
-        active: list[int],
+        form: TableForm,
         options: TrainingOptions,
         seed: int,
         device: torch.device,
         run: Run,
     ) -> tuple[RowGenerator, JointBranch | None, list[dict[str, Any]]]:
         """Train the networks on tokens: likelihood, calibration, adversary."""
-        n_rows = len(codes)
-        sizes = [encoder.sizes[j] for j in active]
-        n_ordered = [encoder.n_ordered[j] for j in active]
+        n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
         width = self.width or default_width(n_rows)
         generator = RowGenerator(sizes, n_ordered, width, self.depth or 3, options.dropout)
         generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
-        if not active:
+        if not sizes:
             return generator.eval(), None, []
         generator.to(device)
         held_out, kept = split_rows(n_rows, seed)
         tokens = torch.from_numpy(codes).to(device)
         precision = half_precision(device)
-        refine = options.refinement_steps > 0 and len(active) > 1
+        refine = options.refinement_steps > 0 and len(sizes) > 1
         result = fit_likelihood(
             generator,
             tokens[kept],
@@ -258,7 +242,7 @@ class TabularGAN(BaseSynthesizer):
         generator.eval().requires_grad_(False)
         if not refine:
             return generator, None, result.history
-        joint = JointBranch(len(active), width, _LATENT)
+        joint = JointBranch(len(sizes), width, _LATENT)
         critic = RowCritic(sizes, n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
         joint.reset(torch_generator(seed, "joint branch"))
         critic.reset(torch_generator(seed, "critic"))
@@ -325,11 +309,11 @@ class TabularGAN(BaseSynthesizer):
             _check_steps(steps)
             given, _ = read_with_container(conditions)
             seed = seed_from(random_state)
-            return self._restore(self._sampler().complete(given, steps, seed, fill=False))
+            return self._form.restore(self._sampler().complete(given, steps, seed, fill=False))
         blocks = self._blocks(
             1 if n_samples is None else n_samples, conditions, steps, random_state
         )
-        return self._restore(pa.concat_tables(list(blocks)).combine_chunks())
+        return self._form.restore(pa.concat_tables(list(blocks)).combine_chunks())
 
     def sample_iter(
         self,
@@ -374,17 +358,14 @@ class TabularGAN(BaseSynthesizer):
     ) -> Iterator[pa.Table]:
         _check_count(n_samples)
         _check_steps(steps)
-        labels = dict(zip(self._container.labels, self.schema_.names, strict=False))
+        labels = dict(zip(self._form.container.labels, self.schema_.names, strict=False))
         named = {labels.get(key, key): value for key, value in (conditions or {}).items()}
         return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed))
 
     def _sampler(self) -> TableSampler:
         precision = half_precision(self.generator_.bias.device)
         sampler = Sampler(self.generator_, precision, self.joint_)
-        return TableSampler(self.encoder_, sampler, tuple(self._active), self.n_rows_)
-
-    def _restore(self, table: pa.Table) -> Any:
-        return restore(table, self._container, self._has_y)
+        return TableSampler(self.encoder_, sampler, tuple(self._form.active), self.n_rows_)
 
     def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:
         """Say whether new rows still look like those that the model was fitted to.
@@ -450,12 +431,10 @@ class TabularGAN(BaseSynthesizer):
         check_number("impute", "n_imputations", n_imputations, int, 1, 10**6)
         _check_steps(steps)
         seed = seed_from(random_state)
-        table, _ = read_with_container(data)
-        require_columns(table, self.schema_)
-        table = table.select(list(self.schema_.names))
+        table = self._form.read(data)
         sampler = self._sampler()
         completed = [
-            self._restore(sampler.complete(table, steps, seed + i, fill=True))
+            self._form.restore(sampler.complete(table, steps, seed + i, fill=True))
             for i in range(n_imputations)
         ]
         return completed[0] if n_imputations == 1 else completed
@@ -479,9 +458,7 @@ class TabularGAN(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("score_samples", "n_orders", n_orders, int, 1, 10**6)
-        table, _ = read_with_container(data)
-        require_columns(table, self.schema_)
-        return self._sampler().log_likelihood(table, n_orders)
+        return self._sampler().log_likelihood(self._form.read(data), n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`."""
@@ -502,27 +479,23 @@ class TabularGAN(BaseSynthesizer):
             "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "width": self.generator_.width,
             "depth": len(self.generator_.blocks),
-            "steps": len(self._active),
+            "steps": len(self._form.active),
             "epochs": len(self.history_),
-            "columns": describe_columns(self.encoder_),
+            "columns": self._form.describe(),
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
         weights = arrays_of("generator", self.generator_)
         if self.joint_ is not None:
             weights |= arrays_of("joint", self.joint_)
-        encoder = {f"encoder.{name}": array for name, array in self.encoder_.arrays().items()}
+        encoder = {f"encoder.{name}": array for name, array in self._form.arrays().items()}
         model = {
-            "schema": self.schema_.to_dict(),
-            "encoder": self.encoder_.to_dict(),
-            "container": self._container.to_dict(),
+            **self._form.to_dict(),
             "network": {"width": self.generator_.width, "depth": len(self.generator_.blocks)},
             "history": self.history_,
             "n_rows": self.n_rows_,
             "suppressed": self.suppressed_,
-            "target": self.target_,
             "seconds": self.seconds_,
-            "has_y": self._has_y,
             "parameters": {
                 "min_count": self.min_count,
                 "max_tokens": self.max_tokens,
@@ -542,18 +515,13 @@ class TabularGAN(BaseSynthesizer):
             parameters["options"] = TrainingOptions(**parameters["options"])
         loaded = cls(**parameters)
         loaded._check_parameters()
-        loaded.schema_ = Schema.from_dict(model["schema"])
-        arrays = with_prefix(tensors, "encoder")
-        loaded.encoder_ = TableEncoder.from_dict(loaded.schema_, model["encoder"], arrays)
-        loaded._container = Container.from_dict(model["container"])
-        loaded._has_y = bool(model["has_y"])
+        form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
+        form.publish(loaded)
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
         loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
-        loaded.target_, loaded.seconds_ = model["target"], float(model["seconds"])
-        loaded._remember_features()
-        width, depth = _network_size(model["network"])
-        sizes = [loaded.encoder_.sizes[j] for j in loaded._active]
-        n_ordered = [loaded.encoder_.n_ordered[j] for j in loaded._active]
+        loaded.seconds_ = float(model["seconds"])
+        width, depth = network_size(model["network"])
+        sizes, n_ordered = form.sizes, form.n_ordered
         loaded.generator_ = rebuild(
             lambda: RowGenerator(sizes, n_ordered, width, depth),
             with_prefix(tensors, "generator"),
@@ -564,13 +532,6 @@ class TabularGAN(BaseSynthesizer):
             build = lambda: JointBranch(len(sizes), width, _LATENT)  # noqa: E731
             loaded.joint_ = rebuild(build, joint).to(device)
         return loaded
-
-
-def _network_size(network: Mapping[str, Any]) -> tuple[int, int]:
-    width, depth = int(network["width"]), int(network["depth"])
-    check_number("network", "width", width, int, 1, _LARGEST_WIDTH)
-    check_number("network", "depth", depth, int, 1, _LARGEST_DEPTH)
-    return width, depth
 
 
 def _check_count(n_samples: Any) -> None:

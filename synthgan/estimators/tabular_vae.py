@@ -24,24 +24,19 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
-from synthgan.encoding import TableEncoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.latents import LatentMixture
-from synthgan.estimators.tables import (
-    check_rows,
+from synthgan.estimators.table_form import (
+    LARGEST_DEPTH,
+    LARGEST_WIDTH,
+    TableForm,
     default_width,
-    describe_columns,
-    fit_encoder,
-    join_target,
     log_frequencies,
-    require_columns,
-    resolve_schema,
-    restore,
+    network_size,
     split_rows,
 )
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import DataError
-from synthgan.io import Container, read_with_container
 from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
@@ -59,7 +54,6 @@ Array = np.ndarray[Any, Any]
 Floats = npt.NDArray[np.float64]
 Latents = npt.NDArray[np.float32]
 
-_LARGEST_WIDTH, _LARGEST_DEPTH = 8192, 64
 _DEPTH = 2
 #: Latent vectors that marginals are raked over.
 _RAKED = 20_000
@@ -70,8 +64,8 @@ class TabularVAE(BaseSynthesizer):
 
     Take it to encode rows: as numbers for other models, for a map of the table, for anomaly scores.
     Given the latent vector it draws all columns independently of each other, and so it ties them
-    less closely than :class:`~synthgan.TabularGAN`, which is the better generator: see
-    ``benchmarks/NOTES.md``.
+    less closely than :class:`~synthgan.TabularGAN`, which is the better generator (Adult: a judge's
+    AUC of .69 against .53), for a sixth of the sampling time.
 
     The encoder sees tokens, so numbers, levels and missing cells go in alike, and every cell comes
     out as a distribution of tokens, as in TVAE (Xu et al. 2019, arXiv:1907.00503). After the fit, a
@@ -139,8 +133,8 @@ class TabularVAE(BaseSynthesizer):
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
         "latent": (int, 1, 1024),
-        "width": (int, 8, _LARGEST_WIDTH),
-        "depth": (int, 1, _LARGEST_DEPTH),
+        "width": (int, 8, LARGEST_WIDTH),
+        "depth": (int, 1, LARGEST_DEPTH),
         "verbose": (int, 0, 10),
     }
 
@@ -204,41 +198,46 @@ class TabularVAE(BaseSynthesizer):
         self._check_parameters()
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
-        table, container = join_target(data, y)
-        schema = resolve_schema(self.schema, table, self.min_count)
-        check_rows(table, schema)
-        if target is not None and target not in schema:
-            raise DataError(f"target={target!r} is not a column of the table.")
-        self.schema_ = schema
-        self.encoder_ = fit_encoder(table, schema, self.max_tokens, progress=bool(self.verbose))
-        self._container, self._has_y = container, y is not None
-        self._remember_features()
-        self.n_rows_ = table.num_rows
-        self.target_ = target if y is None else schema.names[-1]
-        codes = self._codes(table)
-        run, seed = self._begin(seed, started, codes)
-        self._train(codes, seed, device, run.part(0.9))
+        form, table = TableForm.learn(
+            data,
+            y,
+            target,
+            schema=self.schema,
+            min_count=self.min_count,
+            max_tokens=self.max_tokens,
+            progress=bool(self.verbose),
+        )
+        tokens = form.tokens(table).astype(np.int64)
+        run, seed = self._begin(seed, started, tokens)
+        rows, history = self._train(tokens, form, seed, device, run.part(0.9))
+        means, deviations = rows.posteriors(tokens)
+        spread = means.astype(np.float64)
+        if self.variational:
+            noise = numpy_generator(seed, "posterior").normal(size=means.shape)
+            spread = means + deviations * noise
+        self.mixture_ = LatentMixture.fit(spread, seed)
+        if form.sizes:
+            rows.rake(tokens, self.mixture_.draw(_RAKED, seed))
+        self.row_encoder_, self.row_decoder_, self._rows = rows.encoder, rows.decoder, rows
+        self.history_, self.n_rows_ = history, len(tokens)
+        self._form = form
+        form.publish(self)
         self.seconds_ = run.finish()
         return self
 
-    def _remember_features(self) -> None:
-        names = self.schema_.names[:-1] if self._has_y else self.schema_.names
-        self.n_features_in_ = len(names)
-        self.feature_names_in_ = np.array(names, dtype=object)
-        self._active = [j for j, size in enumerate(self.encoder_.sizes) if size > 1]
-
-    def _train(self, codes: Array, seed: int, device: torch.device, run: Run) -> None:
-        """Fit the networks, then the mixture, then the marginals."""
+    def _train(
+        self, codes: Array, form: TableForm, seed: int, device: torch.device, run: Run
+    ) -> tuple[LatentRows, list[dict[str, Any]]]:
+        """Fit the networks."""
         width, depth = self.width or default_width(len(codes)), self.depth or _DEPTH
-        encoder, decoder = _build(self.encoder_, self._active, self.latent, width, depth)
+        encoder, decoder = _build(form, self.latent, width, depth)
         encoder.reset(torch_generator(seed, "row encoder"))
-        decoder.reset(torch_generator(seed, "row decoder"), log_frequencies(codes, decoder.sizes))
+        decoder.reset(torch_generator(seed, "row decoder"), log_frequencies(codes, form.sizes))
         encoder.to(device)
         decoder.to(device)
-        self.history_: list[dict[str, Any]] = []
-        if self._active:
-            tokens = torch.from_numpy(codes).to(device)
-            precision = half_precision(device)
+        history: list[dict[str, Any]] = []
+        if form.sizes:
+            tokens, precision = torch.from_numpy(codes).to(device), half_precision(device)
 
             def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
                 with autocast(device, precision):
@@ -263,29 +262,8 @@ class TabularVAE(BaseSynthesizer):
                 run=run,
             )
             logger.info("fit of an autoencoder ended: %s", result.reason)
-            self.history_ = result.history
-        self.row_encoder_ = encoder.eval().requires_grad_(False)
-        self.row_decoder_ = decoder.eval().requires_grad_(False)
-        means, deviations = self._rows().posteriors(codes)
-        latents = means.astype(np.float64)
-        if self.variational:
-            latents += deviations * numpy_generator(seed, "posterior").normal(size=means.shape)
-        self.mixture_ = LatentMixture.fit(latents, seed)
-        if self._active:
-            self._rows().rake(codes, self.mixture_.draw(_RAKED, seed))
-
-    def _rows(self) -> LatentRows:
-        hidden = [self.encoder_.coders[j].suppressed for j in self._active]
-        return LatentRows(self.row_encoder_, self.row_decoder_, hidden)
-
-    def _codes(self, table: pa.Table) -> Array:
-        return self.encoder_.encode(table).codes[:, self._active].astype(np.int64)
-
-    def _read(self, data: Any) -> pa.Table:
-        check_is_fitted(self)
-        table, _ = read_with_container(data)
-        require_columns(table, self.schema_)
-        return table.select(list(self.schema_.names))
+            history = result.history
+        return _latent_rows(encoder, decoder, form), history
 
     # encoding and decoding ----------------------------------------------------------------------
 
@@ -301,11 +279,12 @@ class TabularVAE(BaseSynthesizer):
         -------
         ndarray of float32, shape (rows, latent)
         """
-        return self._rows_of(data)[1]
+        tokens = self._tokens(data)
+        return self._rows.posteriors(tokens)[0]
 
-    def _rows_of(self, data: Any) -> tuple[Array, Latents]:
-        codes = self._codes(self._read(data))
-        return codes, self._rows().posteriors(codes)[0]
+    def _tokens(self, data: Any) -> npt.NDArray[np.int64]:
+        check_is_fitted(self)
+        return self._form.tokens(self._form.read(data)).astype(np.int64)
 
     def inverse_transform(self, latents: Any) -> Any:
         """Return the most likely rows that latent vectors stand for.
@@ -324,8 +303,8 @@ class TabularVAE(BaseSynthesizer):
         found = np.asarray(latents, dtype=np.float32)
         if found.ndim != 2 or found.shape[1] != self.latent or not np.isfinite(found).all():
             raise DataError(f"Latent vectors must be finite, of shape (rows, {self.latent}).")
-        table = self.encoder_.decode(self._whole(self._rows().likeliest(found)), None)
-        return restore(table, self._container, self._has_y)
+        tokens = self._form.whole(self._rows.likeliest(found))
+        return self._form.restore(self.encoder_.decode(tokens, None))
 
     def reconstruct(self, data: Any) -> Any:
         """Return rows after encoding and decoding: what the model takes for usual in them.
@@ -362,12 +341,12 @@ class TabularVAE(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("score_samples", "n_draws", n_draws, int, 1, 10**6)
-        codes, latents = self._rows_of(data)
-        if not self._active:
-            return np.zeros(len(codes))
+        tokens = self._tokens(data)
+        if not self._form.sizes:
+            return np.zeros(len(tokens))
         if not self.variational:
-            return self._rows().log_probability(codes, latents)
-        return self._rows().log_bound(codes, self.mixture_.log_density, n_draws)
+            return self._rows.log_probability(tokens, self._rows.posteriors(tokens)[0])
+        return self._rows.log_bound(tokens, self.mixture_.log_density, n_draws)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`."""
@@ -407,7 +386,7 @@ class TabularVAE(BaseSynthesizer):
         check_is_fitted(self)
         check_number("sample", "n_samples", n_samples, int, 0, 2**31)
         seed = seed_from(random_state)
-        drawn = self._whole(self._rows().draw(self.mixture_.draw(n_samples, seed), seed))
+        drawn = self._form.whole(self._rows.draw(self.mixture_.draw(n_samples, seed), seed))
         tables = [
             self.encoder_.decode(
                 drawn[start : start + BLOCK],
@@ -417,13 +396,7 @@ class TabularVAE(BaseSynthesizer):
             )
             for start in range(0, max(n_samples, 1), BLOCK)
         ]
-        return restore(pa.concat_tables(tables).combine_chunks(), self._container, self._has_y)
-
-    def _whole(self, codes: Array) -> Array:
-        """Return tokens of all columns, given those of the columns that vary."""
-        out = np.zeros((len(codes), len(self.encoder_.coders)), np.int64)
-        out[:, self._active] = codes
-        return out
+        return self._form.restore(pa.concat_tables(tables).combine_chunks())
 
     # description and storage --------------------------------------------------------------------
 
@@ -441,21 +414,17 @@ class TabularVAE(BaseSynthesizer):
             "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "latent": self.latent,
             "epochs": len(self.history_),
-            "columns": describe_columns(self.encoder_),
+            "columns": self._form.describe(),
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
         trunk = self.row_decoder_.trunk
         model = {
-            "schema": self.schema_.to_dict(),
-            "encoder": self.encoder_.to_dict(),
-            "container": self._container.to_dict(),
+            **self._form.to_dict(),
             "network": {"width": len(trunk.gain), "depth": len(trunk.blocks)},
             "history": self.history_,
             "n_rows": self.n_rows_,
-            "target": self.target_,
             "seconds": self.seconds_,
-            "has_y": self._has_y,
             "parameters": {
                 "variational": self.variational,
                 "min_count": self.min_count,
@@ -469,7 +438,7 @@ class TabularVAE(BaseSynthesizer):
         return model, {
             **arrays_of("row_encoder", self.row_encoder_),
             **arrays_of("row_decoder", self.row_decoder_),
-            **{f"encoder.{name}": array for name, array in self.encoder_.arrays().items()},
+            **{f"encoder.{name}": array for name, array in self._form.arrays().items()},
             **{f"mixture.{name}": array for name, array in self.mixture_.arrays().items()},
         }
 
@@ -482,38 +451,32 @@ class TabularVAE(BaseSynthesizer):
             parameters["options"] = AutoencoderOptions(**parameters["options"])
         loaded = cls(**parameters)
         loaded._check_parameters()
-        loaded.schema_ = Schema.from_dict(model["schema"])
-        loaded.encoder_ = TableEncoder.from_dict(
-            loaded.schema_, model["encoder"], with_prefix(tensors, "encoder")
-        )
-        loaded._container = Container.from_dict(model["container"])
-        loaded._has_y = bool(model["has_y"])
+        form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
+        form.publish(loaded)
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
-        loaded.target_, loaded.seconds_ = model["target"], float(model["seconds"])
-        loaded._remember_features()
-        width, depth = int(model["network"]["width"]), int(model["network"]["depth"])
-        check_number("network", "width", width, int, 1, _LARGEST_WIDTH)
-        check_number("network", "depth", depth, int, 1, _LARGEST_DEPTH)
-        sizes = (loaded.encoder_, loaded._active, loaded.latent, width, depth)
+        loaded.seconds_ = float(model["seconds"])
+        size = (form, loaded.latent, *network_size(model["network"]))
         loaded.row_encoder_ = rebuild(
-            lambda: _build(*sizes)[0], with_prefix(tensors, "row_encoder")
+            lambda: _build(*size)[0], with_prefix(tensors, "row_encoder")
         ).to(device)
         loaded.row_decoder_ = rebuild(
-            lambda: _build(*sizes)[1], with_prefix(tensors, "row_decoder")
+            lambda: _build(*size)[1], with_prefix(tensors, "row_decoder")
         ).to(device)
+        loaded._rows = _latent_rows(loaded.row_encoder_, loaded.row_decoder_, form)
         loaded.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), loaded.latent)
         return loaded
 
 
-def _build(
-    encoder: TableEncoder, active: Sequence[int], latent: int, width: int, depth: int
-) -> tuple[RowEncoder, RowDecoder]:
-    sizes = [encoder.sizes[j] for j in active]
-    n_ordered = [encoder.n_ordered[j] for j in active]
-    return (
-        RowEncoder(sizes, n_ordered, latent, width, depth),
-        RowDecoder(sizes, n_ordered, latent, width, depth),
-    )
+def _build(form: TableForm, latent: int, width: int, depth: int) -> tuple[RowEncoder, RowDecoder]:
+    size = (form.sizes, form.n_ordered, latent, width, depth)
+    return RowEncoder(*size), RowDecoder(*size)
+
+
+def _latent_rows(encoder: RowEncoder, decoder: RowDecoder, form: TableForm) -> LatentRows:
+    hidden = [form.encoder.coders[j].suppressed for j in form.active]
+    for network in (encoder, decoder):
+        network.eval().requires_grad_(False)
+    return LatentRows(encoder, decoder, hidden)
 
 
 def _options(n_rows: int) -> AutoencoderOptions:

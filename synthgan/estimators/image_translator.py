@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from synthgan._runtime import (
     half_precision,
@@ -22,19 +23,13 @@ from synthgan._runtime import (
 )
 from synthgan.adversarial.translation import TranslationOptions, fit_contrast, fit_cycle
 from synthgan.alignment import ALIGNMENTS, aligned, find_alignment
-from synthgan.estimators.base import BaseSynthesizer, check_number
-from synthgan.estimators.sizes import (
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
-    check_sides,
-    is_flat,
-    require_size,
-)
+from synthgan.estimators.base import BaseSynthesizer
+from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.images import ImageSet, read_images
 from synthgan.networks.images import ResidualCritic
-from synthgan.networks.pixels import BLOCK, as_bytes, placed, to_pixels, to_tensor
+from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
 from synthgan.training import Callback
 
@@ -163,13 +158,15 @@ ImageSet
         self._check_parameters()
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
-        a, b = _read("domain_a", domain_a), _read("domain_b", domain_b)
+        (found_a, a), (found_b, b) = _read("domain_a", domain_a), _read("domain_b", domain_b)
         self._check_pair(a, b)
-        run, seed = self._begin(seed, started, a.pixels, b.pixels)
-        alignment = find_alignment(a.pixels, b.pixels, seed) if self.align else "none"
+        run, seed = self._begin(seed, started, found_a.pixels, found_b.pixels)
+        alignment = "none"
+        if self.align:
+            alignment = find_alignment(found_a.pixels, found_b.pixels, seed)
         pixels = (
-            as_bytes(aligned(a.pixels, alignment)).to(device),
-            as_bytes(b.pixels).to(device),
+            as_bytes(aligned(found_a.pixels, alignment)).to(device),
+            as_bytes(found_b.pixels).to(device),
         )
         options = self.options or MODES[self.mode]
         settings: dict[str, Any] = {"seed": seed, "precision": half_precision(device), "run": run}
@@ -178,11 +175,10 @@ ImageSet
             network.reset(torch_generator(seed, purpose))
             return placed(network, device)
 
-        def translator(before: ImageSet, after: ImageSet, purpose: str) -> Any:
-            channels = before.channels, after.channels
-            return drawn(Translator(b.size, *channels, self.width, self.depth), purpose)
+        def translator(before: ImageForm, after: ImageForm, purpose: str) -> Any:
+            return drawn(_translator(before, after, self.width, self.depth), purpose)
 
-        def critic(of: ImageSet, purpose: str) -> Any:
+        def critic(of: ImageForm, purpose: str) -> Any:
             return drawn(ResidualCritic(b.size, of.channels, 0, self.width), purpose)
 
         forth, of_b = translator(a, b, "to b"), critic(b, "critic of b")
@@ -195,14 +191,13 @@ ImageSet
         logger.info("fit of a translation ended: %s", result.reason)
         self.to_b_ = forth.eval().requires_grad_(False)
         self.to_a_ = None if back is None else back.eval().requires_grad_(False)
-        self.history_, self.n_images_ = result.history, (len(a), len(b))
-        self._size, self._channels = a.size, (a.channels, b.channels)
-        self._flat = is_flat(a, domain_a), is_flat(b, domain_b)
+        self.history_, self.n_images_ = result.history, (len(found_a), len(found_b))
+        self._forms = {"a": a, "b": b}
         self.alignment_ = alignment
         self.seconds_ = run.finish()
         return self
 
-    def _check_pair(self, a: ImageSet, b: ImageSet) -> None:
+    def _check_pair(self, a: ImageForm, b: ImageForm) -> None:
         if a.size != b.size:
             raise DataError(
                 f"Images of domain_a are {a.size[0]} x {a.size[1]}, those of domain_b "
@@ -241,21 +236,18 @@ ImageSet
         network = self.to_b_ if to == "b" else self.to_a_
         if network is None:
             raise ParameterError("Mode 'cut' learns to='b' alone; use mode='cyclegan'.")
-        before = self._channels[0 if to == "b" else 1]
-        found = require_size(read_images(images), self._size, before)
-        device = next(network.parameters()).device
-        pixels = aligned(found.pixels, self.alignment_) if to == "b" else found.pixels
-        parts = []
-        for start in range(0, len(pixels), BLOCK):
-            part = pixels[start : start + BLOCK]
-            whole = as_bytes(np.resize(part, (BLOCK, *part.shape[1:])))
-            with torch.no_grad():
-                made = network(to_tensor(whole.to(device)))
-            parts.append(to_pixels(made)[: len(part)])
-        pixels = np.concatenate(parts)
+        before, after = ("a", "b") if to == "b" else ("b", "a")
+        pixels = self._forms[before].read(images).pixels
+        if to == "b":
+            pixels = aligned(pixels, self.alignment_)
+
+        def translated(part: Tensor) -> Pixels:
+            return to_pixels(network(to_tensor(part)))
+
+        made = in_blocks(network, translated, as_bytes(pixels))
         if to == "a":
-            pixels = aligned(pixels, self.alignment_, back=True)
-        return pixels[..., 0] if self._flat[0 if to == "a" else 1] else pixels
+            made = aligned(made, self.alignment_, back=True)
+        return self._forms[after].restore(made)
 
     # description and storage --------------------------------------------------------------------
 
@@ -268,8 +260,8 @@ ImageSet
             "mode": self.mode,
             "alignment": self.alignment_,
             "images": list(self.n_images_),
-            "size": list(self._size),
-            "channels": list(self._channels),
+            "size": list(self._forms["a"].size),
+            "channels": [form.channels for form in self._forms.values()],
             "seconds": self.seconds_,
             "parameters": sum(p.numel() for p in self.to_b_.parameters()),
             "epochs": len(self.history_),
@@ -278,9 +270,7 @@ ImageSet
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         options = None if self.options is None else dataclasses.asdict(self.options)
         model = {
-            "size": list(self._size),
-            "channels": list(self._channels),
-            "flat": list(self._flat),
+            "forms": {name: form.to_dict() for name, form in self._forms.items()},
             "alignment": self.alignment_,
             "history": self.history_,
             "n_images": list(self.n_images_),
@@ -312,24 +302,19 @@ ImageSet
             parameters["options"] = TranslationOptions(**options)
         loaded = cls(**parameters)
         loaded._check_parameters()
-        size = int(model["size"][0]), int(model["size"][1])
-        for side in size:
-            check_number("network", "size", side, int, SMALLEST_SIDE, LARGEST_SIDE)
-        a, b = (int(count) for count in model["channels"])
-        for count in (a, b):
-            check_number("network", "channels", count, int, 1, 3)
+        a, b = (ImageForm.from_dict(model["forms"][name]) for name in ("a", "b"))
+        loaded._check_pair(a, b)
+        loaded._forms = {"a": a, "b": b}
         if model["alignment"] not in ALIGNMENTS:
             raise ValueError("the alignment is unknown")
-        loaded._size, loaded._channels = size, (a, b)
         loaded.alignment_ = str(model["alignment"])
-        loaded._flat = (bool(model["flat"][0]), bool(model["flat"][1]))
         loaded.history_ = list(model["history"])
         loaded.n_images_ = (int(model["n_images"][0]), int(model["n_images"][1]))
         loaded.seconds_ = float(model["seconds"])
 
-        def network(name: str, before: int, after: int) -> Translator:
+        def network(name: str, before: ImageForm, after: ImageForm) -> Translator:
             built = rebuild(
-                lambda: Translator(size, before, after, loaded.width, loaded.depth),
+                lambda: _translator(before, after, loaded.width, loaded.depth),
                 with_prefix(tensors, name),
             )
             moved: Translator = placed(built, device)
@@ -340,10 +325,13 @@ ImageSet
         return loaded
 
 
-def _read(name: str, images: Any) -> ImageSet:
+def _translator(before: ImageForm, after: ImageForm, width: int, depth: int) -> Translator:
+    return Translator(before.size, before.channels, after.channels, width, depth)
+
+
+def _read(name: str, images: Any) -> tuple[ImageSet, ImageForm]:
     try:
         found = read_images(images)
-        check_sides(found)
+        return found, ImageForm.learn(found, images)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
-    return found

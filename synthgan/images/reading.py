@@ -1,39 +1,27 @@
-"""Images in, images out: arrays, folders and ``.npz`` files as one set of 8-bit pixels with labels.
-
-Everything becomes ``uint8`` of shape (images, height, width, channels), gray or RGB. Nothing is
-resized, cropped or turned gray unless asked for.
-"""
+"""Arrays, folders, tables of paths and ``.npz`` files to one set of images."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthgan.exceptions import DataError, DataWarning, ParameterError
-from synthgan.io import read_frame, write_atomically
+from synthgan.exceptions import DataError, ParameterError
+from synthgan.images.pixels import FITS, MAX_BYTES, Fit, Pixels, stack
+from synthgan.io import read_frame
 
-__all__ = ["FITS", "ImageSet", "contact_sheet", "read_images", "write_images", "write_png"]
+__all__ = ["ImageSet", "read_images"]
 
-Pixels = npt.NDArray[np.uint8]
-Fit = Literal["crop", "pad", "stretch"]
-
-#: How an image is brought to a size of another shape.
-FITS = ("crop", "pad", "stretch")
 #: Files that are read as images.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-#: Most bytes of pixels that are read.
-MAX_BYTES = 2**34
 MAX_SIDE = 4096
 
 
@@ -72,9 +60,6 @@ class ImageSet:
         if isinstance(labels, pd.DataFrame):
             return ImageSet(self.pixels[rows], labels.iloc[rows].reset_index(drop=True))
         return ImageSet(self.pixels[rows], None if labels is None else labels[rows])
-
-
-# --- reading -------------------------------------------------------------------------------------
 
 
 def read_images(
@@ -139,7 +124,7 @@ def read_images(
     found, own = _open(source, split)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pixels = _stack(found, wanted, fit, gray)
+        pixels = stack(found, wanted, fit, gray)
     for warning in {str(w.message): w for w in caught}.values():
         warnings.warn(warning.message, warning.category, stacklevel=2)
     return ImageSet(pixels, _labels(own if labels is None else labels, len(pixels)))
@@ -257,122 +242,6 @@ def _plain(labels: npt.NDArray[Any] | None) -> Any:
     return labels
 
 
-# --- pixels --------------------------------------------------------------------------------------
-
-
-def _stack(found: Any, size: tuple[int, int] | None, fit: Fit, gray: bool | None) -> Pixels:
-    if isinstance(found, np.ndarray):
-        pixels = _eight_bit(_channels_last(found), "images")
-        if not len(pixels):
-            raise DataError("There are no images.")
-        if size is None or pixels.shape[1:3] == size:
-            return _recoloured(pixels, gray)
-        found = ((f"image {k}", image) for k, image in enumerate(pixels))
-    parts: list[Pixels] = []
-    names: list[str] = []
-    held = 0
-    for name, image in found:
-        part = _recoloured(_one(image, name)[None], gray)[0]
-        if size is not None:
-            part = _resized(part, size, fit)
-        if parts and part.shape != parts[0].shape:
-            raise DataError(
-                f"{name} is {_described(part)}, but {names[0]} is {_described(parts[0])}; give "
-                "size=... or gray=... to make them alike."
-            )
-        held += part.nbytes
-        if held > MAX_BYTES:
-            raise DataError(f"More than {MAX_BYTES / 2**30:.0f} GiB of pixels; give a size=...")
-        parts.append(part)
-        names.append(name)
-    if not parts:
-        raise DataError("There are no images.")
-    return np.stack(parts)
-
-
-def _described(image: Pixels) -> str:
-    colour = "gray" if image.shape[2] == 1 else "RGB"
-    return f"{image.shape[0]} x {image.shape[1]} {colour}"
-
-
-def _channels_last(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.ndim == 3:
-        return array[..., None]
-    if array.ndim == 4 and array.shape[3] in (1, 3, 4):
-        return array
-    if array.ndim == 4 and array.shape[1] in (1, 3, 4):
-        raise DataError(
-            f"Images of shape {array.shape} have their channels first; use "
-            "images.transpose(0, 2, 3, 1)."
-        )
-    raise DataError(
-        "Images must have shape (images, height, width) or (images, height, width, channels) with "
-        f"1, 3 or 4 channels; got {array.shape}."
-    )
-
-
-def _one(image: Any, name: str) -> Pixels:
-    if isinstance(image, np.ndarray):
-        if image.ndim not in (2, 3):
-            raise DataError(f"{name} has shape {image.shape}, not (height, width[, channels]).")
-        return _eight_bit(_channels_last(image[None]), name)[0]
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        return _eight_bit(np.asarray(image)[..., None], name)
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))[..., None]
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        return _eight_bit(np.asarray(image.convert("RGBA")), name)
-    return np.asarray(image.convert("RGB"))
-
-
-def _eight_bit(array: npt.NDArray[Any], name: str) -> Pixels:
-    """Return uint8 without transparency; the last axis holds channels."""
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind == "i" and array.size and array.min() >= 0 and array.max() < 2**16:
-        array = array.astype(np.uint8 if array.max() <= 255 else np.uint16)
-    if array.dtype == np.uint16:
-        warnings.warn("16-bit images were divided by 257.", DataWarning, stacklevel=2)
-        array = (array // 257).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise DataError(
-            f"{name}: values are {array.dtype}, but must be uint8, 0 to 255. For floats in 0..1: "
-            "(255 * images).round().astype('uint8')."
-        )
-    if array.shape[-1] == 4:
-        warnings.warn("Transparent pixels were laid over black.", DataWarning, stacklevel=2)
-        alpha = array[..., 3:].astype(np.uint16)
-        array = ((array[..., :3] * alpha + 127) // 255).astype(np.uint8)
-    return array
-
-
-def _recoloured(pixels: Pixels, gray: bool | None) -> Pixels:
-    if gray is True and pixels.shape[-1] == 3:  # ITU-R 601, as Pillow has it
-        mixed = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        return mixed.round().astype(np.uint8)[..., None]
-    if gray is False and pixels.shape[-1] == 1:
-        return np.repeat(pixels, 3, axis=-1)
-    return pixels
-
-
-def _resized(image: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
-    from PIL import Image, ImageOps
-
-    if image.shape[:2] == size:
-        return image
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    box = size[1], size[0]
-    way = Image.Resampling.LANCZOS
-    if fit == "stretch":
-        picture = picture.resize(box, way)
-    else:
-        picture = (ImageOps.fit if fit == "crop" else ImageOps.pad)(picture, box, way)
-    return np.asarray(picture).reshape(*size, image.shape[2])
-
-
-# --- labels --------------------------------------------------------------------------------------
-
-
 def _labels(labels: Any, n_images: int) -> Any:
     if labels is None:
         return None
@@ -394,114 +263,3 @@ def _labels(labels: Any, n_images: int) -> Any:
         first = int(np.flatnonzero(gone)[0])
         raise DataError(f"Image {first} has a missing label; remove such images, or name a class.")
     return found
-
-
-# --- writing -------------------------------------------------------------------------------------
-
-
-def contact_sheet(images: Any, columns: int = 10, *, scale: int = 1, gap: int = 1) -> Pixels:
-    """Return many images as one, row by row.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (images, height, width[, channels]), or ImageSet
-    columns : int, default 10
-    scale : int, default 1
-        Pixels of the sheet per pixel of an image.
-    gap : int, default 1
-        White pixels between images.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, channels)
-
-    Examples
-    --------
-    >>> contact_sheet(np.zeros((3, 8, 8), dtype=np.uint8), columns=2).shape
-    (17, 17, 1)
-    """
-    pixels = read_images(images).pixels.repeat(scale, axis=1).repeat(scale, axis=2)
-    n, height, width, channels = pixels.shape
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
-    sheet = np.full(shape, 255, dtype=np.uint8)
-    for k, image in enumerate(pixels):
-        top, left = (k // columns) * (height + gap), (k % columns) * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def write_png(path: str | os.PathLike[str], image: Pixels) -> None:
-    """Write one image, shape (height, width[, channels]), whole or not at all.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written.
-    """
-    from PIL import Image
-
-    flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    try:
-        write_atomically(path, lambda name: Image.fromarray(flat).save(name, format="png"))
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def write_images(
-    folder: str | os.PathLike[str], images: Any, labels: Any = None, *, prefix: str = "image"
-) -> list[Path]:
-    """Write PNG files into a new folder, in a subfolder per class if there are labels.
-
-    Parameters
-    ----------
-    folder : path
-        It must not exist, or be empty. All files appear in it at once.
-    images : ndarray of uint8, shape (images, height, width[, channels]), or ImageSet
-    labels : sequence, optional
-        One class per image.
-    prefix : str, default "image"
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    DataError
-        If the folder has files already, or cannot be written.
-    """
-    found = read_images(images, labels)
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} exists and is not an empty folder.")
-    digits = len(str(len(found) - 1))
-    classes = found.labels if isinstance(found.labels, np.ndarray) else None
-    if classes is not None and classes.ndim != 1:
-        classes = None
-    names = [
-        Path("" if classes is None else _folder_name(classes[k])) / f"{prefix}_{k:0{digits}d}.png"
-        for k in range(len(found))
-    ]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            for name, image in zip(names, found.pixels, strict=True):
-                (draft / name).parent.mkdir(exist_ok=True)
-                write_png(draft / name, image)
-            draft.chmod(0o755)
-            draft.replace(target)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise DataError(f"Cannot write {target}: {error.strerror or error}.") from error
-    return [target / name for name in names]
-
-
-def _folder_name(label: Any) -> str:
-    text = str(label)
-    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in text).strip(". ")
-    return safe or "_"

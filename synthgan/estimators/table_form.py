@@ -1,0 +1,271 @@
+"""What an estimator of tables keeps of a table: its columns, their tokens, what to give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import torch
+from tqdm.auto import tqdm
+
+from synthgan._runtime import numpy_generator
+from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
+from synthgan.estimators.base import check_number
+from synthgan.exceptions import DataError
+from synthgan.io import Container, read_with_container
+from synthgan.schema import Schema, infer_schema
+
+__all__ = ["TableForm", "default_width", "log_frequencies", "network_size", "split_rows"]
+
+Array = np.ndarray[Any, Any]
+Tokens = npt.NDArray[np.int64]
+
+#: Bounds of networks for rows, also of those in model files.
+LARGEST_WIDTH, LARGEST_DEPTH = 8192, 64
+
+
+@dataclass(frozen=True)
+class TableForm:
+    """Tables in, tokens of the columns that vary out, and back.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+        With the schema.
+    container : Container
+        What the caller's table was.
+    has_y : bool
+        Whether the last column came as `y`.
+    target : str or None
+    """
+
+    encoder: TableEncoder
+    container: Container
+    has_y: bool
+    target: str | None
+
+    @classmethod
+    def learn(
+        cls,
+        data: Any,
+        y: Any,
+        target: str | None,
+        *,
+        schema: Schema | Mapping[str, Any] | None,
+        min_count: int,
+        max_tokens: int | None,
+        progress: bool,
+    ) -> tuple[TableForm, pa.Table]:
+        """Return the form of a table, and the table with `y` as its last column.
+
+        Parameters
+        ----------
+        data, y, target
+            As for :meth:`synthgan.TabularGAN.fit`.
+        schema : Schema, dict or None
+            None infers it, with `min_count`.
+        max_tokens : int or None
+            None takes one for every 22 rows, 12 to 256.
+        progress : bool
+
+        Raises
+        ------
+        SchemaError, DataError
+            If the table does not fit the schema, is too short, or has no column `target`.
+        """
+        table, container = _join(data, y)
+        found = _resolve_schema(schema, table, min_count)
+        _check_rows(table, found)
+        if target is not None and target not in found:
+            raise DataError(f"target={target!r} is not a column of the table.")
+        most = max_tokens or min(max(table.num_rows // 22, 12), 256)
+        with tqdm(
+            total=len(found), desc="encoding", unit="column", disable=not progress, leave=False
+        ) as bar:
+            encoder = TableEncoder.fit(
+                table, found, max_tokens=most, progress=lambda name: bar.update()
+            )
+        named = target if y is None else found.names[-1]
+        return cls(encoder, container, y is not None, named), table
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+        return self.encoder.schema
+
+    @property
+    def active(self) -> list[int]:
+        """Columns with more than one token."""
+        return [j for j, size in enumerate(self.encoder.sizes) if size > 1]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens of each active column."""
+        return [self.encoder.sizes[j] for j in self.active]
+
+    @property
+    def n_ordered(self) -> list[int]:
+        """How many leading tokens of each active column are in ascending order."""
+        return [self.encoder.n_ordered[j] for j in self.active]
+
+    def publish(self, estimator: Any) -> None:
+        """Set the public attributes that estimators of tables share."""
+        features = self.schema.names[:-1] if self.has_y else self.schema.names
+        estimator.schema_, estimator.encoder_ = self.schema, self.encoder
+        estimator.target_ = self.target
+        estimator.n_features_in_ = len(features)
+        estimator.feature_names_in_ = np.array(features, dtype=object)
+
+    def read(self, data: Any) -> pa.Table:
+        """Return a table with the columns of the fitted one, in their order.
+
+        Raises
+        ------
+        DataError
+            If it is not like the fitted one.
+        """
+        table, _ = read_with_container(data)
+        if differences := self.schema.differences(table):
+            raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")
+        return table.select(list(self.schema.names))
+
+    def tokens(self, table: pa.Table) -> Array:
+        """Return the tokens of the active columns, shape (rows, active columns), unsigned ints."""
+        return self.encoder.encode(table).codes[:, self.active]
+
+    def whole(self, tokens: Array) -> Tokens:
+        """Return tokens of all columns, given those of the active ones."""
+        found = np.zeros((len(tokens), len(self.encoder.coders)), np.int64)
+        found[:, self.active] = tokens
+        return found
+
+    def restore(self, table: pa.Table) -> Any:
+        """Return a table in the caller's form; ``(X, y)`` if the caller gave arrays and a `y`."""
+        if self.container.kind == "numpy" and self.has_y:
+            names, dtypes = table.column_names, self.container.dtypes
+            features = Container("numpy", tuple(names[:-1]), dtypes[:-1])
+            target = Container("numpy", tuple(names[-1:]), dtypes[-1:])
+            return features.restore(table.select(names[:-1])), target.restore(
+                table.select(names[-1:])
+            ).ravel()
+        return self.container.restore(table)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return one JSON-able dict per column: its kind, tokens, levels and range."""
+        columns = []
+        for column, coder in zip(self.schema, self.encoder.coders, strict=True):
+            entry = {"name": column.name, "kind": column.kind, "tokens": coder.n_tokens}
+            entry["missing"] = coder.missing_token is not None
+            if isinstance(coder, LevelCoder):
+                entry["levels"], entry["pooled_rare_levels"] = len(coder.levels), coder.has_rare
+            elif isinstance(coder, NumberCoder) and len(coder.knots):
+                ends = np.array(coder.extremes)
+                low, high = coder.scale.to_cells(ends, np.zeros(2, bool)).to_pylist()
+                entry.update(spikes=int(coder.is_spike.sum()), lowest=str(low), highest=str(high))
+            elif isinstance(coder, IdentifierCoder):
+                entry["generated"] = True
+            columns.append(entry)
+        return columns
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; with :meth:`arrays`, :meth:`from_dict` is the inverse."""
+        return {
+            "schema": self.schema.to_dict(),
+            "encoder": self.encoder.to_dict(),
+            "container": self.container.to_dict(),
+            "has_y": self.has_y,
+            "target": self.target,
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays of the encoder by name."""
+        return self.encoder.arrays()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, Array]) -> TableForm:
+        """Rebuild a form."""
+        encoder = TableEncoder.from_dict(
+            Schema.from_dict(data["schema"]), data["encoder"], dict(arrays)
+        )
+        container = Container.from_dict(data["container"])
+        return cls(encoder, container, bool(data["has_y"]), data["target"])
+
+
+def _join(data: Any, y: Any) -> tuple[pa.Table, Container]:
+    """Return the table with `y` as its last column, and what the caller's table was."""
+    table, container = read_with_container(data)
+    if y is None:
+        return table, container
+    name = getattr(y, "name", None) or "target"
+    frame = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y))
+    if frame.ndim != 1 or len(frame) != table.num_rows:
+        raise DataError(f"y has {len(frame)} values for {table.num_rows} rows.")
+    column, kind = read_with_container(frame.to_frame(str(name)))
+    if str(name) in table.column_names:
+        raise DataError(f"The table already has a column {str(name)!r}; rename y.")
+    labels = (*(container.labels or tuple(table.column_names)), name)
+    joined = table.append_column(str(name), column.column(0))
+    return joined, Container(container.kind, labels, (*container.dtypes, *kind.dtypes))
+
+
+def _resolve_schema(
+    schema: Schema | Mapping[str, Any] | None, table: pa.Table, min_count: int
+) -> Schema:
+    """Return the schema that was given, or one inferred from the table."""
+    if schema is None:
+        return infer_schema(table, min_count=min_count)
+    found = schema if isinstance(schema, Schema) else Schema.from_dict(dict(schema))
+    if differences := found.differences(table):
+        raise DataError("The table does not fit the schema: " + "; ".join(differences) + ".")
+    return found
+
+
+def _check_rows(table: pa.Table, schema: Schema) -> None:
+    needed = max(2, *(column.min_count for column in schema))
+    if table.num_rows < needed:
+        raise DataError(
+            f"The table has {table.num_rows} rows; at least {needed} are needed, because values in "
+            "fewer than min_count rows are never repeated."
+        )
+
+
+# --- sizes of networks for rows ------------------------------------------------------------------
+
+
+def default_width(n_rows: int) -> int:
+    """Return how wide the networks for a table of `n_rows` are."""
+    return 128 if n_rows < 2000 else 256 if n_rows < 20_000 else 512
+
+
+def network_size(network: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the width and depth that a model file gives, after checking them.
+
+    Raises
+    ------
+    ParameterError
+    """
+    width, depth = int(network["width"]), int(network["depth"])
+    check_number("network", "width", width, int, 1, LARGEST_WIDTH)
+    check_number("network", "depth", depth, int, 1, LARGEST_DEPTH)
+    return width, depth
+
+
+def split_rows(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the positions of held-out and training rows: a tenth is held out, at most 4,000."""
+    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n_rows))
+    count = min(max(n_rows // 10, 1), 4000)
+    return order[:count], order[count:]
+
+
+def log_frequencies(tokens: Array, sizes: Sequence[int]) -> torch.Tensor:
+    """Return the logs of smoothed shares of all tokens, shape (sum of sizes,)."""
+    parts = [np.empty(0)]
+    for j, size in enumerate(sizes):
+        counts = np.bincount(tokens[:, j], minlength=size) + 0.5
+        parts.append(np.log(counts / counts.sum()))
+    return torch.from_numpy(np.concatenate(parts)).float()
