@@ -136,7 +136,7 @@ def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
 def render(results: dict[str, Any]) -> str:
     """Return the Markdown of all results."""
     head = ["domain B", "mode", "alignment", "labels kept", "real digits", "error", "untranslated"]
-    head += ["kept on the way back", "cycle error", "fit s", "memory GiB"]
+    head += ["kept on the way back", "cycle error", "fit s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for run in RUNS:
         entry = results["runs"].get(run)
@@ -147,7 +147,7 @@ def render(results: dict[str, Any]) -> str:
         cells = [domain, changed, "off" if "unaligned" in rest else entry["alignment"]]
         cells += [f"{entry[key]:.3f}" for key in ("kept", "real", "error", "untranslated")]
         cells += [f"{entry[k]:.3f}" if k in entry else "-" for k in ("kept_back", "cycle")]
-        cells += [f"{entry['seconds']:.0f}", f"{entry['grown_gib']:.2f}"]
+        cells += [f"{entry['seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     facts = results["machine"]
     lines += ["", f"Seed 0, one thread ({facts['processor']}), torch {facts['torch']}."]
