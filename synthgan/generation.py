@@ -60,7 +60,7 @@ class TableSampler:
         n_samples : int
         conditions : mapping of column name to condition, or None
         steps : int or None
-            Groups of columns; None reveals them one by one.
+            Groups of columns; None takes as many as the generator needs to be exact.
         seed : int
         """
         confinements = parse_conditions(conditions or {}, self.encoder)
@@ -137,7 +137,7 @@ class TableSampler:
         drawn = self.sampler.draw_block(
             seed,
             block,
-            steps=min(steps or len(self.active), len(self.active)),
+            steps=min(steps or self.sampler.exact_steps, len(self.active)),
             weights=weights,
             restricted=restricted,
             codes=given[0],

@@ -104,6 +104,29 @@ class Container:
         """Rebuild a container from :meth:`to_dict`."""
         return cls(str(data["kind"]), tuple(data["labels"]), tuple(map(str, data["dtypes"])))
 
+    def never_missing(self, names: Sequence[str]) -> list[str]:
+        """Return the columns whose type in the caller's table cannot hold a missing cell."""
+        dtypes = self.dtypes or ("",) * len(names)
+        return [
+            name
+            for name, dtype in zip(names, dtypes, strict=True)
+            if dtype == "bool" or dtype.startswith(("int", "uint"))
+        ]
+
+    def of(self, names: Sequence[str], wanted: Sequence[str]) -> Container:
+        """Return the container of some of the columns, in another order.
+
+        Parameters
+        ----------
+        names, wanted : sequence of str
+            Columns of the table that this container was taken from, and those to keep.
+        """
+        places = [list(names).index(name) for name in wanted]
+        labels, dtypes = (
+            tuple(part[k] for k in places) if part else () for part in (self.labels, self.dtypes)
+        )
+        return Container(self.kind, labels, dtypes)
+
     def restore(self, table: pa.Table) -> Any:
         """Return `table` in the caller's form, with the caller's dtypes.
 
@@ -138,6 +161,9 @@ def _to_series(column: pa.ChunkedArray, dtype: str) -> pd.Series[Any]:
         return pd.Series(values.to_pandas())
     if dtype == "object":
         return pd.Series(np.array([*values.to_pylist(), None], dtype=object)[:-1])
+    if values.null_count and (dtype == "bool" or dtype.startswith(("int", "uint"))):
+        dtype = dtype.capitalize().replace("Uint", "UInt")  # pandas' types with missing cells
+        wanted = dtype = "boolean" if dtype == "Bool" else dtype
     text = dtype.startswith(("string", "str"))
     if dtype.endswith("[pyarrow]") and not text:
         return pd.Series(pd.arrays.ArrowExtensionArray(values))
@@ -356,6 +382,12 @@ def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    if hasattr(os, "O_DIRECTORY"):  # the new name, too, must survive a power cut
+        folder = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def write_table(data: Any, path: str | os.PathLike[str]) -> None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
+from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import JointBranch, RowGenerator
 
 __all__ = ["BLOCK", "Sampler", "random_groups"]
@@ -49,17 +50,17 @@ class Sampler:
 
     Parameters
     ----------
-    generator : RowGenerator
+    generator : RowGenerator or MixtureGenerator
         In evaluation; its weights are not changed.
     precision : torch.dtype or None
         Dtype of the matrix products of the trunk, or None for float32.
-    joint : JointBranch, optional
+    joint : JointBranch or LatentChoice, optional
         Ties the variables of a group together; None draws them independently.
     """
 
-    generator: RowGenerator
+    generator: RowGenerator | MixtureGenerator
     precision: torch.dtype | None = None
-    joint: JointBranch | None = None
+    joint: JointBranch | LatentChoice | None = None
 
     def __post_init__(self) -> None:
         with torch.no_grad():
@@ -69,7 +70,13 @@ class Sampler:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.generator.bias.device
+        device: torch.device = self._tables[0].device  # type: ignore[attr-defined]
+        return device
+
+    @property
+    def exact_steps(self) -> int:
+        """How many groups of variables it takes to draw rows as the generator has them."""
+        return 1 if isinstance(self.joint, LatentChoice) else len(self.generator.sizes)
 
     @torch.no_grad()
     def complete(
@@ -150,7 +157,7 @@ class Sampler:
         sizes = self.generator.sizes
         start = sum(sizes[:j])
         part = slice(start, start + sizes[j])
-        return F.log_softmax(F.linear(features, outputs[part], self.generator.bias[part]), dim=1)
+        return self.generator.head(features, outputs, part)
 
     @torch.no_grad()
     def draw_block(

@@ -41,6 +41,7 @@ _NUMERIC = ("integer", "float", "decimal", "datetime", "timedelta")
 _LEVELLED = ("boolean", "categorical", "ordered")
 _ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key)$|^id[_\s-]", re.IGNORECASE)
 _MANY_LEVELS = 1000
+_MOST_BINS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,17 @@ class Column:
     rare : {"suppress", "placeholder"}
         What stands for the pooled rare levels in a sample: frequent levels drawn in their place,
         or the text ``"(rare)"`` (text columns only).
+    bins : int, tuple of numbers, or None
+        Under differential privacy, how a numeric column is cut between its bounds: into so many
+        bins of equal width, or at these inner edges. None: 20, or one per whole number if there
+        are no more than 64.
+    spikes : tuple, or None
+        Under differential privacy, numbers with a token of their own, such as 0.
+    decimals : int or None
+        Under differential privacy, decimals of a float column. None: not rounded.
+    missing : bool or None
+        Under differential privacy, whether cells may be missing. None: if the type of the column
+        admits it, which NumPy's whole numbers and booleans do not.
     """
 
     name: str
@@ -74,6 +86,10 @@ class Column:
     bounds: tuple[Any, Any] | None = None
     min_count: int = 5
     rare: str = "suppress"
+    bins: int | tuple[float, ...] | None = None
+    spikes: tuple[float, ...] | None = None
+    decimals: int | None = None
+    missing: bool | None = None
 
     def __post_init__(self) -> None:
         where = f"Column {self.name!r}"
@@ -101,6 +117,27 @@ class Column:
             raise SchemaError(f"{where}: an ordered column needs its levels, lowest first.")
         if self.bounds is not None and self.kind not in _NUMERIC:
             raise SchemaError(f"{where}: bounds belong to numeric columns.")
+        if self.bounds is not None and len(self.bounds) != 2:
+            raise SchemaError(f"{where}: bounds are two values, the lowest and the highest.")
+        self._check_cuts(where)
+
+    def _check_cuts(self, where: str) -> None:
+        if (self.bins is not None or self.spikes is not None) and self.kind not in _NUMERIC:
+            raise SchemaError(f"{where}: bins and spikes belong to numeric columns.")
+        if isinstance(self.bins, tuple):
+            if not self.bins or list(self.bins) != sorted(set(self.bins)):
+                raise SchemaError(f"{where}: bins must be a number of bins, or ascending edges.")
+        elif self.bins is not None and not 1 <= self.bins <= _MOST_BINS:
+            raise SchemaError(f"{where}: bins must lie in [1, {_MOST_BINS}]; got {self.bins!r}.")
+        if self.decimals is not None and not 0 <= self.decimals <= 15:
+            raise SchemaError(f"{where}: decimals must lie in [0, 15]; got {self.decimals!r}.")
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the tokens of the column are public: nothing of it is learned from data."""
+        if self.kind in ("boolean", "identifier"):
+            return True
+        return (self.bounds if self.is_numeric else self.levels) is not None
 
     @property
     def is_numeric(self) -> bool:

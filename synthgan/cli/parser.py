@@ -26,6 +26,23 @@ examples:
 """
 
 
+DOMAIN_HELP = """\
+a domain says what is known of the columns without the data. Fill in for each column:
+  levels    ["a", "b", ...]: all of them; others count as missing
+  bounds    [0, 120]: what lies beyond is moved to them
+and, if you want,
+  bins      20, or inner edges [18, 30, 65]
+  spikes    [0]: numbers that are kept apart
+  decimals  2
+  missing   false, if no cell can be missing
+Never copy them from the data: take them from a code book or the questionnaire.
+
+example:
+  synthgan domain init patients.parquet -o domain.json
+  synthgan fit patients.parquet -o patients.synthgan --epsilon 1 --delta 1e-7 --domain domain.json
+"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -67,8 +84,31 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="keep the state here; the same command goes on from it if it was interrupted",
     )
+    private = one.add_argument_group("differential privacy")
+    private.add_argument(
+        "--epsilon", metavar="E", type=float, help="promise it: 1 is strong, 10 is weak"
+    )
+    private.add_argument("--delta", metavar="D", type=float, help="far below one over the rows")
+    private.add_argument(
+        "--domain", metavar="FILE", type=Path,
+        help="public levels and bounds, see: synthgan domain --help; without it, a part of the "
+        "budget buys them",
+    )  # fmt: skip
+    private.add_argument("--unit", metavar="C", help="the column that says whose row it is (rows)")
+    private.add_argument(
+        "--max-rows", metavar="N", type=_positive, help="rows per unit that are used (1)"
+    )
+    private.add_argument(
+        "--ledger", metavar="FILE", type=Path, help="what was spent, over fits (MODEL.ledger)"
+    )
     _add_seed(one, None)
     _add_device(one)
+
+    one = verb(verbs.domain, epilog=DOMAIN_HELP)
+    one.add_argument("action", choices=("init",), help="what to do")
+    one.add_argument("data", metavar="DATA", help="table whose columns are named: .parquet or .csv")
+    one.add_argument("-o", "--output", metavar="FILE", type=Path, help="file (standard output)")
+    one.add_argument("--unit", metavar="C", help="the column that says whose row it is")
 
     one = verb(verbs.sample, epilog=WHERE_HELP)
     one.add_argument("model", metavar="MODEL", help="model file written by fit")

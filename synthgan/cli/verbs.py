@@ -39,6 +39,8 @@ def fit(args: argparse.Namespace) -> Answer:
     from synthgan.schema import Schema
 
     _require_folder(args.output)
+    if args.checkpoint is not None:
+        _require_folder(args.checkpoint)
     schema = None
     if args.schema is not None:
         schema = Schema.from_json(args.schema.read_text(encoding="utf-8"))
@@ -48,12 +50,54 @@ def fit(args: argparse.Namespace) -> Answer:
         max_time=args.max_time,
         checkpoint=args.checkpoint,
         schema=schema,
+        privacy=_privacy(args),
         verbose=0 if args.quiet else 1,
     )
     gan.fit(args.data, target=args.target)
     gan.save(args.output)
     _say(args, f"wrote {args.output}")
     return Answer({"model": str(args.output), **gan.describe()})
+
+
+def _privacy(args: argparse.Namespace) -> Any:
+    """Return what ``fit`` promises, None if it is nothing."""
+    from synthgan.privacy import DifferentialPrivacy
+
+    if args.epsilon is None:
+        for name in ("delta", "domain", "unit", "max_rows", "ledger"):
+            if getattr(args, name) is not None:
+                option = name.replace("_", "-")
+                raise DataError(f"--{option} belongs to --epsilon, which is not given.")
+        return None
+    if args.delta is None:
+        raise DataError("--epsilon needs --delta: far below one over the number of rows.")
+    return DifferentialPrivacy(
+        args.epsilon,
+        args.delta,
+        domain=args.domain,
+        unit=args.unit,
+        max_rows=args.max_rows or 1,
+        ledger=args.ledger or f"{args.output}.ledger",
+    )
+
+
+def domain(args: argparse.Namespace) -> Answer:
+    """Write a public domain to fill in: names and types, no value of the table."""
+    import json
+
+    from synthgan.io import read_table, write_atomically
+    from synthgan.privacy.discovery import domain_template
+
+    found = domain_template(read_table(args.data).schema, args.unit)
+    if args.output is None:
+        return Answer(found, json.dumps(found, indent=1))
+    if args.output.exists():
+        raise DataError(f"{args.output} exists; remove it first, lest your levels be lost.")
+    _require_folder(args.output)
+    text = json.dumps(found, indent=1) + "\n"
+    write_atomically(args.output, lambda name: Path(name).write_text(text, "utf-8"))
+    _say(args, f"wrote {args.output}: fill in the empty levels and bounds")
+    return Answer({"output": str(args.output), **found})
 
 
 def sample(args: argparse.Namespace) -> Answer:

@@ -28,7 +28,7 @@ import pyarrow as pa
 from synthgan.encoding.identifiers import IdentifierCoder
 from synthgan.encoding.levels import LevelCoder
 from synthgan.encoding.numbers import NumberCoder
-from synthgan.exceptions import DataError, ModelFileError
+from synthgan.exceptions import DataError, ModelFileError, SchemaError
 from synthgan.schema import Column, Schema
 
 __all__ = ["Coder", "IdentifierCoder", "LevelCoder", "NumberCoder", "TableEncoder", "TokenTable"]
@@ -112,6 +112,17 @@ class TableEncoder:
                 progress(column.name)
             coders.append(_fit_coder(column, table[column.name], max_tokens))
         return cls(schema, coders)
+
+    @classmethod
+    def declared(cls, schema: Schema) -> TableEncoder:
+        """Return the encoder of a schema that declares all its columns, without any data.
+
+        Raises
+        ------
+        SchemaError
+            If a column is not declared, with its name.
+        """
+        return cls(schema, [_declared_coder(column) for column in schema])
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -232,12 +243,25 @@ class TableEncoder:
         return cls(schema, coders)
 
 
-def _fit_coder(column: Column, values: pa.ChunkedArray, max_tokens: int) -> Coder:
-    if column.kind == "identifier":
-        return IdentifierCoder.fit(column, values)
+def _is_number(column: Column) -> bool:
     value_type = column.arrow_type
     number = pa.types.is_integer(value_type) or pa.types.is_floating(value_type)
     number = number or pa.types.is_decimal(value_type) or pa.types.is_temporal(value_type)
-    if column.is_numeric or (column.kind == "constant" and number):
+    return column.is_numeric or (column.kind == "constant" and number)
+
+
+def _fit_coder(column: Column, values: pa.ChunkedArray, max_tokens: int) -> Coder:
+    if column.kind == "identifier":
+        return IdentifierCoder.fit(column, values)
+    if _is_number(column):
         return NumberCoder.fit(column, values, max_tokens)
     return LevelCoder.fit(column, values)
+
+
+def _declared_coder(column: Column) -> Coder:
+    if not column.is_declared:
+        what = "bounds" if column.is_numeric else "levels"
+        raise SchemaError(f"Column {column.name!r} declares no {what}; a public domain must.")
+    if column.kind == "identifier":
+        return IdentifierCoder.declared(column)
+    return NumberCoder.declared(column) if _is_number(column) else LevelCoder.declared(column)

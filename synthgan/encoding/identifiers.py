@@ -65,6 +65,16 @@ class IdentifierCoder:
             pattern = _text_pattern(present.cast(pa.large_string()), column.min_count)
         return cls(column, pattern, bool(values.null_count))
 
+    @classmethod
+    def declared(cls, column: Column) -> IdentifierCoder:
+        """Return a coder that knows no key: it counts, or writes ``id-`` and digits."""
+        integer = pa.types.is_integer(column.arrow_type)
+        return cls(column, ("sequence",) if integer else _FALLBACK, False)
+
+    def confine(self, values: pa.ChunkedArray) -> tuple[Array, int]:
+        """Return 0 for each cell, and 0."""
+        return np.zeros(len(values), np.int64), 0
+
     @property
     def n_tokens(self) -> int:
         """Number of tokens: present, and missing if it occurs."""

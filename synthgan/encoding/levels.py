@@ -59,6 +59,30 @@ class LevelCoder:
             levels = kept.take(pc.sort_indices(kept))
         return cls(column, levels, bool((present & ~known).any()), has_missing)
 
+    @classmethod
+    def declared(cls, column: Column) -> LevelCoder:
+        """Return the coder of a column whose levels are declared, without any data."""
+        value_type = _value_type(column.arrow_type)
+        if column.kind == "boolean":
+            return cls(column, pa.array([False, True]), False, column.missing is not False)
+        return cls(column, _declared(column, value_type), False, column.missing is not False)
+
+    def confine(self, values: pa.ChunkedArray) -> tuple[Array, int]:
+        """Return the token of each cell, and how many cells had a level that is none.
+
+        Those count as missing, or as the last level if no cell may be missing.
+        """
+        plain = _plain(values)
+        if plain.type != self.levels.type:
+            plain = plain.cast(self.levels.type, safe=False)
+        known = pc.is_in(plain, value_set=self.levels)
+        outside = pc.sum(pc.and_(pc.invert(known), plain.is_valid())).as_py() or 0
+        plain = pc.if_else(known, plain, pa.scalar(None, plain.type))
+        if self.missing_token is None:
+            outside += values.null_count
+            plain = plain.fill_null(self.levels[-1])
+        return self.encode(plain), int(outside)
+
     @property
     def n_tokens(self) -> int:
         """Number of tokens."""

@@ -19,13 +19,15 @@ import pyarrow as pa
 
 from synthgan.encoding.levels import _missing_or_raise
 from synthgan.encoding.ticks import Scale
-from synthgan.exceptions import DataError
+from synthgan.exceptions import DataError, SchemaError
 from synthgan.schema import Column
 
 Array = np.ndarray[Any, Any]
 
 #: Linear pieces of the inverse distribution function inside one bin.
 PIECES = 8
+#: Declared bins, where their number is not given, and most whole numbers with a token each.
+_BINS, _SINGLE = 20, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,53 @@ class NumberCoder:
         knots = _summarise(numbers, column, scale, max_tokens)
         missing = bool(values.null_count) or not len(knots)
         return cls(column, scale, knots, missing)
+
+    @classmethod
+    def declared(cls, column: Column) -> NumberCoder:
+        """Return the coder of a column whose bounds are declared, without any data.
+
+        Inside a bin, all values are equally likely.
+
+        Raises
+        ------
+        SchemaError
+            If edges or spikes lie outside the bounds, or the bounds are none.
+        """
+        assert column.bounds is not None
+        scale = Scale.declared(column)
+        low, high = (scale.offset_of(edge) for edge in column.bounds)
+        if not low <= high or not np.isfinite([low, high]).all():
+            raise SchemaError(f"Column {column.name!r}: the bounds are not (low, high).")
+        spikes = np.unique([scale.offset_of(value) for value in column.spikes or ()])
+        edges = _declared_edges(column, scale, low, high)
+        for name, found in (("spikes", spikes), ("bins", edges)):
+            if len(found) and not low <= found.min() <= found.max() <= high:
+                raise SchemaError(f"Column {column.name!r}: {name} lie outside the bounds.")
+        single = scale.half_step and len(edges) == 2 + round(high - low)
+        if single:
+            rows = np.arange(round(high - low) + 1)[:, None] + low + np.zeros(PIECES + 1)
+        else:
+            rows = np.linspace(edges[:-1], edges[1:], PIECES + 1, axis=1)
+        alone = spikes[~np.isin(spikes, rows[:, 0])] if single else spikes
+        knots = np.concatenate([rows, alone[:, None] + np.zeros(PIECES + 1)])
+        order = np.argsort(knots[:, PIECES // 2], kind="stable")
+        return cls(column, scale, knots[order], column.missing is not False)
+
+    def confine(self, values: pa.ChunkedArray) -> tuple[Array, int]:
+        """Return the token of each cell, and how many cells were outside the bounds.
+
+        Those count as the nearest bound; missing cells that may not be count as the lower one.
+        """
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        codes = np.zeros(len(values), np.int64)
+        numbers = self.scale.to_numbers(values.drop_null())
+        low, high = self.extremes
+        codes[~missing] = self.encode_numbers(np.clip(numbers, low, high))
+        outside = int(((numbers < low) | (numbers > high)).sum())
+        if self.missing_token is None:
+            return codes, outside + int(missing.sum())
+        codes[missing] = self.missing_token
+        return codes, outside
 
     @property
     def n_ordered(self) -> int:
@@ -211,6 +260,21 @@ class NumberCoder:
         if knots.ndim != 2 or knots.shape[1] != PIECES + 1 or not np.isfinite(knots).all():
             raise DataError(f"Column {column.name!r}: damaged bins.")
         return cls(column, Scale.from_dict(column, data["scale"]), knots, bool(data["has_missing"]))
+
+
+def _declared_edges(column: Column, scale: Scale, low: float, high: float) -> Array:
+    """Return the edges of declared bins, between the bounds; one more than there are bins."""
+    whole = scale.half_step > 0
+    n_values = round(high - low) + 1 if whole else np.inf
+    if isinstance(column.bins, tuple):
+        inner = np.array([scale.offset_of(edge) for edge in column.bins])
+    elif whole and n_values <= (column.bins or _SINGLE):
+        return np.concatenate([[low], np.arange(low, high) + 0.5, [high]])
+    else:
+        inner = np.linspace(low, high, (column.bins or _BINS) + 1)[1:-1]
+    if whole:  # a bin begins at its edge: half a step below
+        inner = np.ceil(inner) - 0.5
+    return np.unique(np.concatenate([[low], inner, [max(high, np.nextafter(low, np.inf))]]))
 
 
 def _share_below(knots: Array, edge: float) -> float:

@@ -70,6 +70,23 @@ class Scale:
         ]
         return cls(column, _round_base(int(low), int(ticks.max()) - int(low), step), step, 0)
 
+    @classmethod
+    def declared(cls, column: Column) -> Scale:
+        """Return the scale of a column whose bounds are declared: seconds, days, or whole numbers.
+
+        Nothing of it depends on data.
+        """
+        if pa.types.is_floating(column.arrow_type):
+            return cls(column, 0, 1, column.decimals)
+        if not pa.types.is_temporal(column.arrow_type):
+            return cls(column, 0, 1, 0)
+        step = next(s for s in _steps(column.arrow_type)[::-1] if s >= _per_second(column))
+        if pa.types.is_date(column.arrow_type):
+            step = _steps(column.arrow_type)[0]
+        assert column.bounds is not None
+        low = cls(column, 0, 1, 0).offset_of(column.bounds[0])
+        return cls(column, int(low // step) * step, step, 0)
+
     @property
     def half_step(self) -> float:
         """Half the distance of neighbouring values, as an offset; 0 for unrounded floats."""
@@ -209,6 +226,12 @@ def _steps(arrow_type: pa.DataType) -> list[int]:
     coarse = [per_second * s for s in (86400, 3600, 60, 1)]
     fine = [per_second // d for d in (10**3, 10**6, 10**9) if per_second >= d]
     return [*coarse, *fine]
+
+
+def _per_second(column: Column) -> int:
+    """Return the ticks of a second; 1 for days."""
+    days = pa.types.is_date32(column.arrow_type)
+    return 1 if days else _UNITS[getattr(column.arrow_type, "unit", "ms")]
 
 
 def _round_base(low: int, span: int, step: int) -> int:

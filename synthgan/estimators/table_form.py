@@ -20,7 +20,14 @@ from synthgan.exceptions import DataError
 from synthgan.io import Container, read_with_container
 from synthgan.schema import Schema, infer_schema
 
-__all__ = ["TableForm", "default_width", "log_frequencies", "network_size", "split_rows"]
+__all__ = [
+    "TableForm",
+    "default_width",
+    "join_target",
+    "log_frequencies",
+    "network_size",
+    "split_rows",
+]
 
 Array = np.ndarray[Any, Any]
 Tokens = npt.NDArray[np.int64]
@@ -78,7 +85,7 @@ class TableForm:
         SchemaError, DataError
             If the table does not fit the schema, is too short, or has no column `target`.
         """
-        table, container = _join(data, y)
+        table, container = join_target(data, y)
         found = _resolve_schema(schema, table, min_count)
         _check_rows(table, found)
         if target is not None and target not in found:
@@ -196,7 +203,7 @@ class TableForm:
         return cls(encoder, container, bool(data["has_y"]), data["target"])
 
 
-def _join(data: Any, y: Any) -> tuple[pa.Table, Container]:
+def join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
     """Return the table with `y` as its last column, and what the caller's table was."""
     table, container = read_with_container(data)
     if y is None:

@@ -22,11 +22,13 @@ from synthgan._runtime import (
 )
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.private_rows import fit_privately
 from synthgan.estimators.table_form import (
     LARGEST_DEPTH,
     LARGEST_WIDTH,
     TableForm,
     default_width,
+    join_target,
     log_frequencies,
     network_size,
     split_rows,
@@ -38,7 +40,10 @@ from synthgan.exceptions import ParameterError
 from synthgan.generation import TableSampler
 from synthgan.io import read_with_container
 from synthgan.likelihood import calibrate, fit_likelihood
+from synthgan.marginals import MarginalOptions
+from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
+from synthgan.privacy import DifferentialPrivacy
 from synthgan.sampling import Sampler
 from synthgan.schema import Schema
 from synthgan.training import Callback, Run, TrainingOptions
@@ -83,8 +88,13 @@ class TabularGAN(BaseSynthesizer):
         finer bins than that lose more to guessing than they gain in resolution.
     width, depth : int or None, default None
         Size of the generator. None chooses by the number of rows: 128 to 768 wide, 3 deep.
-    options : TrainingOptions or None, default None
-        Rarely changed settings of the training. None chooses by the number of rows.
+    privacy : DifferentialPrivacy or None, default None
+        Fit under differential privacy: noisy counts of pairs of columns, and a mixture fitted to
+        them in place of the networks. `schema`, `min_count`, `max_tokens`, `width` and `depth` have
+        no part in it; the domain of `privacy` says what the columns are.
+    options : TrainingOptions, MarginalOptions or None, default None
+        Rarely changed settings of the training, MarginalOptions with `privacy`. None chooses by
+        the number of rows.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the phase.
     verbose : int, default 1
@@ -96,11 +106,13 @@ class TabularGAN(BaseSynthesizer):
         The columns as they were modelled.
     encoder_ : TableEncoder
         Maps tables to tokens and back.
-    generator_ : RowGenerator
+    generator_ : RowGenerator or MixtureGenerator
         The trained network.
-    joint_ : JointBranch or None
-        The part that the critic taught, used when several columns are drawn in one step; None if
-        it did not bring pairs of columns closer to the data.
+    joint_ : JointBranch, LatentChoice or None
+        What ties columns that are drawn in one step: the part that the critic taught, None if it
+        did not bring pairs of columns closer to the data; or the latent row of a mixture.
+    privacy_ : dict or None
+        What a private fit promises (``"text"``), and what it was charged.
     history_ : list of dict
         Figures of every epoch.
     suppressed_ : dict of str to float
@@ -129,6 +141,9 @@ class TabularGAN(BaseSynthesizer):
         "depth": (int, 1, LARGEST_DEPTH),
         "verbose": (int, 0, 10),
     }
+    generator_: RowGenerator | MixtureGenerator
+    joint_: JointBranch | LatentChoice | None
+    privacy_: dict[str, Any] | None
 
     def __init__(
         self,
@@ -142,7 +157,8 @@ class TabularGAN(BaseSynthesizer):
         max_tokens: int | None = None,
         width: int | None = None,
         depth: int | None = None,
-        options: TrainingOptions | None = None,
+        privacy: DifferentialPrivacy | None = None,
+        options: TrainingOptions | MarginalOptions | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> None:
@@ -155,9 +171,24 @@ class TabularGAN(BaseSynthesizer):
         self.max_tokens = max_tokens
         self.width = width
         self.depth = depth
+        self.privacy = privacy
         self.options = options
         self.callbacks = callbacks
         self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.privacy is not None and not isinstance(self.privacy, DifferentialPrivacy):
+            raise ParameterError(
+                "TabularGAN: privacy must be a DifferentialPrivacy or None; got "
+                f"{type(self.privacy).__name__}."
+            )
+        wanted = TrainingOptions if self.privacy is None else MarginalOptions
+        if self.options is not None and not isinstance(self.options, wanted):
+            raise ParameterError(
+                f"TabularGAN: options must be {wanted.__name__} or None; got "
+                f"{type(self.options).__name__}."
+            )
 
     # fitting ------------------------------------------------------------------------------------
 
@@ -186,6 +217,8 @@ class TabularGAN(BaseSynthesizer):
         self._check_parameters()
         started = time.monotonic()
         device, seed = resolve_device(self.device), seed_from(self.random_state)
+        if self.privacy is not None:
+            return self._fit_privately(data, y, target, seed, device, started)
         form, table = TableForm.learn(
             data,
             y,
@@ -198,12 +231,52 @@ class TabularGAN(BaseSynthesizer):
         tokens = form.tokens(table)
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
+        assert isinstance(options, TrainingOptions)
         generator, joint, history = self._train(tokens, form, options, seed, device, run)
         self.generator_, self.joint_ = generator, joint
         self.history_, self.n_rows_ = history, len(tokens)
         self.suppressed_ = form.encoder.suppressed(table)
+        self.privacy_ = None
         self._form = form
         form.publish(self)
+        self.seconds_ = run.finish()
+        return self
+
+    def _fit_privately(
+        self,
+        data: Any,
+        y: Any,
+        target: str | None,
+        seed: int,
+        device: torch.device,
+        started: float,
+    ) -> Self:
+        options = self.options or MarginalOptions()
+        assert self.privacy is not None
+        assert isinstance(options, MarginalOptions)
+        table, container = join_target(data, y)
+        named = target if y is None else table.column_names[-1]
+        run, seed = self._begin(seed, started)
+        release = fit_privately(
+            table,
+            self.privacy,
+            named,
+            options,
+            never_missing=container.never_missing(table.column_names),
+            seed=seed,
+            device=device,
+            run=run,
+        )
+        self.generator_, self.joint_ = release.generator, LatentChoice()
+        self.history_, self.n_rows_ = release.history, release.n_rows
+        self.suppressed_, self.privacy_ = {}, release.privacy
+        self._form = TableForm(
+            release.encoder,
+            container.of(table.column_names, release.encoder.schema.names),
+            y is not None,
+            named,
+        )
+        self._form.publish(self)
         self.seconds_ = run.finish()
         return self
 
@@ -363,7 +436,7 @@ class TabularGAN(BaseSynthesizer):
         return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed))
 
     def _sampler(self) -> TableSampler:
-        precision = half_precision(self.generator_.bias.device)
+        precision = half_precision(next(self.generator_.parameters()).device)
         sampler = Sampler(self.generator_, precision, self.joint_)
         return TableSampler(self.encoder_, sampler, tuple(self._form.active), self.n_rows_)
 
@@ -472,14 +545,14 @@ class TabularGAN(BaseSynthesizer):
         parts = [part for part in (self.generator_, self.joint_) if part is not None]
         return {
             "estimator": type(self).__name__,
-            "privacy": "no formal guarantee",
+            "privacy": "no formal guarantee" if self.privacy_ is None else self.privacy_["text"],
             "rows": self.n_rows_,
             "target": self.target_,
             "seconds": self.seconds_,
             "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "width": self.generator_.width,
-            "depth": len(self.generator_.blocks),
-            "steps": len(self._form.active),
+            "depth": _depth(self.generator_),
+            "steps": self._sampler().sampler.exact_steps,
             "epochs": len(self.history_),
             "columns": self._form.describe(),
         }
@@ -491,7 +564,8 @@ class TabularGAN(BaseSynthesizer):
         encoder = {f"encoder.{name}": array for name, array in self._form.arrays().items()}
         model = {
             **self._form.to_dict(),
-            "network": {"width": self.generator_.width, "depth": len(self.generator_.blocks)},
+            "network": {"width": self.generator_.width, "depth": _depth(self.generator_)},
+            "privacy": self.privacy_,
             "history": self.history_,
             "n_rows": self.n_rows_,
             "suppressed": self.suppressed_,
@@ -512,16 +586,26 @@ class TabularGAN(BaseSynthesizer):
     ) -> Self:
         parameters = dict(model["parameters"])
         if parameters.get("options") is not None:
-            parameters["options"] = TrainingOptions(**parameters["options"])
+            kind = TrainingOptions if model["privacy"] is None else MarginalOptions
+            parameters["options"] = kind(**parameters["options"])
         loaded = cls(**parameters)
-        loaded._check_parameters()
+        BaseSynthesizer._check_parameters(loaded)
+        loaded.privacy_ = model["privacy"]
         form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
         form.publish(loaded)
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
         loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
         loaded.seconds_ = float(model["seconds"])
-        width, depth = network_size(model["network"])
         sizes, n_ordered = form.sizes, form.n_ordered
+        if loaded.privacy_ is not None:
+            check_number("network", "width", model["network"]["width"], int, 1, 2**20)
+            loaded.generator_ = rebuild(
+                lambda: MixtureGenerator(sizes, int(model["network"]["width"])),
+                with_prefix(tensors, "generator"),
+            ).to(device)
+            loaded.joint_ = LatentChoice()
+            return loaded
+        width, depth = network_size(model["network"])
         loaded.generator_ = rebuild(
             lambda: RowGenerator(sizes, n_ordered, width, depth),
             with_prefix(tensors, "generator"),
@@ -532,6 +616,10 @@ class TabularGAN(BaseSynthesizer):
             build = lambda: JointBranch(len(sizes), width, _LATENT)  # noqa: E731
             loaded.joint_ = rebuild(build, joint).to(device)
         return loaded
+
+
+def _depth(generator: RowGenerator | MixtureGenerator) -> int:
+    return len(generator.blocks) if isinstance(generator, RowGenerator) else 0
 
 
 def _check_count(n_samples: Any) -> None:

@@ -199,6 +199,10 @@ class RowGenerator(nn.Module):
         parts: tuple[Tensor, ...] = torch.split(whole, list(self.sizes), dim=1)
         return parts
 
+    def head(self, features: Tensor, outputs: Tensor, part: slice) -> Tensor:
+        """Return log-probabilities of the tokens in `part`. Shape: (rows, width) -> (rows, n)."""
+        return F.log_softmax(F.linear(features, outputs[part], self.bias[part]), dim=1)
+
 
 class JointBranch(nn.Module):
     """Ties together the variables that are revealed in one step.

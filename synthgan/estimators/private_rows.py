@@ -1,0 +1,261 @@
+"""The private fit of a table: a domain, noisy counts of marginals, and a mixture fitted to them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from synthgan.checkpoint import Part
+from synthgan.encoding import TableEncoder
+from synthgan.exceptions import DataError, DataWarning, ParameterError, SchemaError
+from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
+from synthgan.networks.mixtures import MixtureGenerator
+from synthgan.privacy import DifferentialPrivacy
+from synthgan.privacy.accounting import rho_of
+from synthgan.privacy.discovery import discover, schema_of_types
+from synthgan.privacy.plan import marginals_to_measure
+from synthgan.privacy.private_table import PrivateTable
+from synthgan.schema import Column, Schema
+from synthgan.training import Run
+
+__all__ = ["Release", "fit_privately"]
+
+#: Share of delta for levels that nobody declared.
+_DELTA_OF_LEVELS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a private fit gives away: all of it.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+    generator : MixtureGenerator
+    history : list of dict
+    n_rows : int
+        Estimated from the noisy counts.
+    privacy : dict
+        The statement, what was public, and the charges.
+    """
+
+    encoder: TableEncoder
+    generator: MixtureGenerator
+    history: list[dict[str, Any]]
+    n_rows: int
+    privacy: dict[str, Any]
+
+
+def fit_privately(
+    table: pa.Table,
+    privacy: DifferentialPrivacy,
+    target: str | None,
+    options: MarginalOptions,
+    *,
+    never_missing: Sequence[str],
+    seed: int,
+    device: torch.device,
+    run: Run,
+) -> Release:
+    """Fit a mixture to noisy counts of a table.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Read through :class:`~synthgan.privacy.private_table.PrivateTable` alone.
+    privacy : DifferentialPrivacy
+    target : str or None
+        Column whose tables with two others get a share of the budget.
+    options : MarginalOptions
+    never_missing : sequence of str
+        Columns of a type that has no missing cells.
+    seed : int
+        Of the fit. Noise has none.
+    device : torch.device
+    run : Run
+        Answers are in its checkpoint as soon as they are there, so that none is asked for twice.
+
+    Raises
+    ------
+    ParameterError, SchemaError, DataError, BudgetError
+        Before anything is released.
+    """
+    _check_delta(privacy, table.num_rows)
+    ledger = privacy.open_ledger()
+    private = PrivateTable(table, ledger, unit=privacy.unit, max_rows=privacy.max_rows)
+    schema, undeclared = _domain(private, privacy, never_missing)
+    delta_of_levels = 0.0
+    if any(not column.is_numeric for column in undeclared):
+        delta_of_levels = _DELTA_OF_LEVELS * privacy.delta
+    rho = rho_of(privacy.epsilon, privacy.delta - delta_of_levels)
+    rho_of_domain = privacy.discovery * rho if undeclared else 0.0
+
+    def ask_domain() -> dict[str, Any]:
+        ledger.require(rho, delta_of_levels)
+        found = discover(schema, private, rho_of_domain, delta_of_levels)
+        return {"schema": found.to_dict(), "charges": ledger.entries[begun:]}
+
+    begun = len(ledger.entries)
+    domain: dict[str, Any] = {"schema": schema.to_dict(), "charges": []}
+    if undeclared:
+        domain = _once(run, "domain", {}, ask_domain)
+    encoder = TableEncoder.declared(Schema.from_dict(domain["schema"]))
+    active = [j for j, size in enumerate(encoder.sizes) if size > 1]
+    sizes = [encoder.sizes[j] for j in active]
+    if target is not None and target not in encoder.schema:
+        raise DataError(f"target={target!r} is not a column of the domain.")
+    place = None if target is None else encoder.index(target)
+    target_variable = active.index(place) if place in active else None
+    counts = _Counts()
+
+    def ask_counts() -> dict[str, Any]:
+        outside = private.bind(encoder)
+        found = {column.name for column in undeclared}  # bought bounds are meant to cut
+        _warn_outside({name: n for name, n in outside.items() if name not in found})
+        before = len(ledger.entries)
+        groups = marginals_to_measure(sizes, target_variable)
+        shares = (1 - options.triples, options.triples) if groups[1] else (1.0, 0.0)
+        for marginals, share in zip(groups, shares, strict=True):
+            if marginals and share:
+                cost = (rho - rho_of_domain) * share
+                columns = [tuple(active[j] for j in marginal) for marginal in marginals]
+                sigma = private.sigma(len(columns), cost)
+                counts.found.append(NoisyCounts(marginals, private.measure(columns, cost), sigma))
+        return {"charges": ledger.entries[before:]}
+
+    charges = [*domain["charges"], *_once(run, "counts", {"counts": counts}, ask_counts)["charges"]]
+    generator = MixtureGenerator(sizes, options.rows).to(device)
+    n_rows, history = 0.0, []
+    if sizes:
+        result, n_rows = fit_marginals(
+            generator, counts.found, target_variable, options, seed=seed, run=run
+        )
+        history = result.history
+    generator.eval().requires_grad_(False)
+    return Release(
+        encoder, generator, history, round(n_rows), _statement(privacy, rho, undeclared, charges)
+    )
+
+
+def _check_delta(privacy: DifferentialPrivacy, n_rows: int) -> None:
+    if not n_rows:
+        raise DataError("The table has no rows.")
+    if privacy.delta * n_rows >= 1:
+        raise ParameterError(
+            f"delta={privacy.delta:g} is not below one over the number of rows, so it promises "
+            "nothing: to publish one row in full would pass. Take 1e-6 or less."
+        )
+
+
+def _domain(
+    private: PrivateTable, privacy: DifferentialPrivacy, never_missing: Sequence[str]
+) -> tuple[Schema, list[Column]]:
+    """Return the schema, and its columns that are not declared."""
+    schema = privacy.read_domain()
+    if schema is None:
+        schema = schema_of_types(private.types, privacy.unit)
+    else:
+        known = private.types.empty_table()
+        if privacy.unit in known.column_names and privacy.unit not in schema:
+            known = known.drop_columns([privacy.unit])  # whose row it is: not modelled
+        if differences := schema.differences(known):
+            raise DataError("The table does not fit the domain: " + "; ".join(differences) + ".")
+    for column in schema:
+        if column.missing is None and column.name in never_missing:
+            schema = schema.replace(column.name, missing=False)
+    undeclared = [column for column in schema if not column.is_declared]
+    if undeclared and not privacy.discovery:
+        what = "bounds" if undeclared[0].is_numeric else "levels"
+        raise SchemaError(
+            f"Column {undeclared[0].name!r} declares no {what}, and discovery=0 buys none; declare "
+            "them in the domain."
+        )
+    return schema, undeclared
+
+
+def _once(
+    run: Run, phase: str, parts: Mapping[str, Part], ask: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what was answered, from the checkpoint if it is there: noise is drawn once."""
+    if run.checkpoint is None:
+        return ask()
+    found = run.checkpoint.restore(phase, parts)
+    if found is None:
+        found = ask()
+        run.checkpoint.write(phase, parts, found)
+    return found
+
+
+class _Counts:
+    """Noisy counts, as a part of a checkpoint."""
+
+    def __init__(self) -> None:
+        self.found: list[NoisyCounts] = []
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {
+            f"{k}/{name}": array
+            for k, counts in enumerate(self.found)
+            for name, array in counts.arrays().items()
+        }
+
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        groups: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+        for key, array in arrays.items():
+            number, _, name = key.partition("/")
+            groups.setdefault(number, {})[name] = array
+        self.found = [NoisyCounts.from_arrays(groups[number]) for number in sorted(groups)]
+
+
+def _warn_outside(outside: Mapping[str, int]) -> None:
+    if outside:
+        named = ", ".join(f"{name!r} ({count})" for name, count in list(outside.items())[:10])
+        warnings.warn(
+            f"Cells outside the domain were moved to its nearest value: {named}. These numbers "
+            "have no noise: they are for the holder of the data alone.",
+            DataWarning,
+            stacklevel=5,
+        )
+
+
+def _statement(
+    privacy: DifferentialPrivacy,
+    rho: float,
+    undeclared: Sequence[Column],
+    charges: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what is promised, JSON-able; ``text`` is the first line of every report."""
+    unit = "row" if privacy.unit is None else f"value of {privacy.unit!r}"
+    if privacy.unit is not None:
+        unit += f" (up to {privacy.max_rows} rows)"
+    names = ", ".join(repr(column.name) for column in undeclared)
+    public = "names and types of the columns"
+    if not undeclared:
+        public += " and their domain"
+    elif privacy.domain is not None:
+        public += f" and their domain, but for that of {names}"
+    charged = "the counts of marginals"
+    if undeclared:
+        charged += f" and the domain of {'all columns' if privacy.domain is None else names}"
+    text = (
+        f"Differential privacy: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g} for each "
+        f"{unit}, added or removed (zCDP, rho = {rho:.4g}). Public: {public}. Charged: {charged}. "
+        "The implementation has not been audited by others."
+    )
+    return {
+        "text": text,
+        "epsilon": privacy.epsilon,
+        "delta": privacy.delta,
+        "rho": rho,
+        "unit": privacy.unit or "row",
+        "max_rows": privacy.max_rows,
+        "adjacency": "add or remove one unit",
+        "fingerprint": privacy.fingerprint,
+        "charges": list(charges),
+    }

@@ -1,0 +1,93 @@
+"""Rows as a mixture of products: given a latent row, all variables are independent.
+
+The marginals of such a model are products of matrices, so it can be fitted to noisy tables of
+counts and needs no row. Conditioning is exact: what is known of a row weighs the latent rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["LatentChoice", "MixtureGenerator"]
+
+
+class MixtureGenerator(nn.Module):
+    """Predicts every hidden variable of a row from the visible ones, by Bayes' rule.
+
+    It has the interface of :class:`~synthgan.networks.rows.RowGenerator` for sampling: the sum of
+    the vectors of visible tokens says how likely each latent row is.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Tokens of each variable.
+    width : int
+        Latent rows.
+    """
+
+    def __init__(self, sizes: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.starts: Tensor
+        self.hidden: Tensor
+        self.sizes = tuple(sizes)
+        self.width = width
+        self.table = nn.Parameter(torch.zeros(width, sum(sizes)))
+        starts = np.cumsum([0, *(s + 1 for s in sizes)], dtype=np.int64)[:-1]
+        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
+        hidden = torch.from_numpy(np.array(self.sizes, np.int64))
+        self.register_buffer("hidden", hidden, persistent=False)
+
+    def reset(self, generator: torch.Generator, shares: Tensor) -> None:
+        """Draw the starting values around the logs of the shares of all tokens."""
+        with torch.no_grad():
+            self.table.normal_(0.0, 0.5, generator=generator)
+            self.table.add_(shares.clamp_min(1e-6).log())
+
+    def log_shares(self) -> Tensor:
+        """Return the log-probabilities of all tokens in each latent row, (width, sum of sizes)."""
+        parts = torch.split(self.table, list(self.sizes), dim=1)
+        return torch.cat([part.log_softmax(dim=1) for part in parts], dim=1)
+
+    def inputs(self) -> Tensor:
+        """Return one vector per token, hidden tokens among them: what it says of latent rows."""
+        parts = torch.split(self.log_shares().T, list(self.sizes))
+        return torch.cat([F.pad(part, (0, 0, 0, 1)) for part in parts])
+
+    def outputs(self) -> Tensor:
+        """Return the probabilities of all tokens, shape (sum of sizes, width)."""
+        return self.log_shares().T.exp()
+
+    def trunk(self, total: Tensor) -> Tensor:
+        """Return the probabilities of latent rows. Shape: (rows, width) -> (rows, width)."""
+        return total.float().softmax(dim=1)
+
+    def head(self, features: Tensor, outputs: Tensor, part: slice) -> Tensor:
+        """Return log-probabilities of the tokens in `part`. Shape: (rows, width) -> (rows, n)."""
+        return F.linear(features, outputs[part]).clamp_min(1e-30).log()
+
+
+class LatentChoice(nn.Module):
+    """Draws a latent row, given which all variables are independent.
+
+    So rows of a mixture can be drawn in one step as well as in many.
+    """
+
+    latent = 1
+
+    def forward(self, features: Tensor, z: Tensor, group: Tensor) -> Tensor:
+        """Return which latent row each row has, as a one-hot matrix.
+
+        Shape: features (rows, width), z (rows, 1) normal, group ignored -> (rows, width).
+        """
+        uniform = 0.5 * (1 + torch.erf(z / math.sqrt(2)))
+        running = features.cumsum(dim=1)
+        chosen = torch.searchsorted(running, uniform * running[:, -1:], right=True)
+        return F.one_hot(chosen.squeeze(1).clamp(max=features.shape[1] - 1), features.shape[1]).to(
+            features.dtype
+        )

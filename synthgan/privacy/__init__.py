@@ -1,0 +1,107 @@
+"""Differential privacy: what is promised, what it costs, and the only door to the data."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgan.exceptions import ParameterError, SchemaError
+from synthgan.privacy.ledger import Ledger
+from synthgan.schema import Schema
+
+__all__ = ["DifferentialPrivacy", "Ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentialPrivacy:
+    """What a fit may reveal of any one person.
+
+    A model that is fitted under (epsilon, delta)-differential privacy would have come out nearly
+    the same without the data of any one unit: no probability changes by more than a factor
+    ``exp(epsilon)``, but for a probability of `delta`. That holds against everybody, whatever they
+    know, for ever, and for all that is made of the model: samples, reports, other models.
+
+    Parameters
+    ----------
+    epsilon : float
+        Above 0; 1 is strong, 10 is weak.
+    delta : float
+        Between 0 and one over the number of rows, far below it if possible.
+    domain : Schema, mapping, path to a JSON file, or None
+        What the columns may hold: levels and bounds that are known without the data. Columns
+        that it does not declare, all if None, get theirs from a part of the budget.
+    unit : str, optional
+        Column that says whose row it is. None protects single rows, which is enough only if each
+        person has one.
+    max_rows : int, default 1
+        Rows per unit that are used; noise grows with it.
+    ledger : path, optional
+        File that keeps what was spent, over several fits. It is begun with `epsilon` and `delta`
+        as its budget if there is none; see :class:`Ledger` for a larger one.
+    discovery : float, default 0.1
+        Share of the budget for columns without a declaration, if there are some.
+    fingerprint : str, optional
+        Whatever the holder wants the ledger to say of the data, such as a file's version. It is
+        not made from the data, and not private.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> DifferentialPrivacy(epsilon=1.0, delta=1e-6).epsilon
+    1.0
+    """
+
+    epsilon: float
+    delta: float
+    domain: Schema | Mapping[str, Any] | str | os.PathLike[str] | None = None
+    unit: str | None = None
+    max_rows: int = 1
+    ledger: str | os.PathLike[str] | None = None
+    discovery: float = 0.1
+    fingerprint: str | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epsilon": (self.epsilon, 0 < self.epsilon < math.inf, "above 0"),
+            "delta": (self.delta, 0 < self.delta < 1, "between 0 and 1, below 1 / rows"),
+            "max_rows": (self.max_rows, 1 <= self.max_rows <= 10**6, "in [1, 1000000]"),
+            "discovery": (self.discovery, 0 <= self.discovery < 1, "in [0, 1)"),
+        }
+        for name, (value, good, wanted) in limits.items():
+            if not good:
+                raise ParameterError(f"DifferentialPrivacy: {name} must be {wanted}; got {value}.")
+
+    def read_domain(self) -> Schema | None:
+        """Return the declared domain.
+
+        Raises
+        ------
+        SchemaError
+            If the file is none.
+        """
+        if self.domain is None or isinstance(self.domain, Schema):
+            return self.domain
+        if isinstance(self.domain, Mapping):
+            return Schema.from_dict(self.domain)
+        try:
+            text = Path(self.domain).read_text("utf-8")
+        except OSError as error:
+            raise SchemaError(
+                f"Cannot read the domain {self.domain}: {error.strerror or error}."
+            ) from error
+        return Schema.from_json(text)
+
+    def open_ledger(self) -> Ledger:
+        """Return the ledger, begun if there is none."""
+        unit = self.unit or "row"
+        if self.ledger is not None and Path(self.ledger).exists():
+            return Ledger(self.ledger, unit=unit)
+        return Ledger(self.ledger, epsilon=self.epsilon, delta=self.delta, unit=unit)

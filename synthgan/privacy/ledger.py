@@ -1,0 +1,216 @@
+"""The ledger: what was spent of a privacy budget, on what, line by line, and never taken back.
+
+A ledger file holds one JSON object per line: first the budget, then every charge. A line carries a
+digest of the one before it, so that an edited file is found out (not one whose last lines were cut:
+keep it where nobody can write but those who fit). A charge is on the disk before the answer that it
+pays for is used; a crash in between loses budget, never privacy.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synthgan.exceptions import BudgetError, DataError
+from synthgan.io import write_atomically
+from synthgan.privacy.accounting import epsilon_of
+
+__all__ = ["Ledger"]
+
+#: What a budget may be exceeded by: rounding.
+_SLACK = 1e-9
+
+
+class Ledger:
+    """A budget and what was charged to it, in a file or in memory.
+
+    Charges add up over all fits and evaluations that name the same file. Two processes must not
+    charge one file at the same time: the second finds that it has changed, and refuses.
+
+    Parameters
+    ----------
+    path : path or None
+        None keeps the ledger in memory, for one fit.
+    epsilon, delta : float, optional
+        The budget of a new file; an old file has its own, and must be given none or the same.
+    unit : str, default "row"
+        What is protected: a row, or all rows of one value of the column that is named.
+
+    Attributes
+    ----------
+    epsilon, delta : float
+        The budget.
+    entries : list of dict
+        The charges, in order.
+
+    Raises
+    ------
+    BudgetError
+        If the file is missing though no budget is given, was edited, or has another budget.
+    DataError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> ledger = Ledger(None, epsilon=1.0, delta=1e-5)
+    >>> ledger.charge(0.01, mechanism="discrete Gaussian", sigma=50.0)
+    >>> ledger.entries[0]["rho"], round(ledger.spent()[0], 2)
+    (0.01, 0.53)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        unit: str = "row",
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self._lines: list[str] = []
+        if self.path is not None and self.path.exists():
+            self._lines = self._read()
+            self._require_same(epsilon, delta, unit)
+        else:
+            if epsilon is None or delta is None:
+                raise BudgetError(f"No ledger at {path}; give epsilon and delta to begin one.")
+            budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
+            budget["adjacency"] = f"add or remove a {unit}"
+            self._append({"ledger": "synthgan", "format": 1, **budget})
+
+    @property
+    def epsilon(self) -> float:
+        """Epsilon of the budget."""
+        return float(json.loads(self._lines[0])["epsilon"])
+
+    @property
+    def delta(self) -> float:
+        """Delta of the budget."""
+        return float(json.loads(self._lines[0])["delta"])
+
+    @property
+    def unit(self) -> str:
+        """What is protected."""
+        return str(json.loads(self._lines[0])["unit"])
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The charges."""
+        return [json.loads(line) for line in self._lines[1:]]
+
+    def spent(self) -> tuple[float, float]:
+        """Return epsilon and delta of all charges together; epsilon at the delta of the budget."""
+        return self._epsilon_after(0.0, 0.0), sum(entry["delta"] for entry in self.entries)
+
+    def _epsilon_after(self, rho: float, delta: float) -> float:
+        entries = self.entries
+        rho += sum(entry["rho"] for entry in entries)
+        delta += sum(entry["delta"] for entry in entries)
+        if rho == 0:
+            return 0.0
+        left = self.delta - delta
+        return epsilon_of(rho, left) if left > 0 else float("inf")
+
+    def require(self, rho: float, delta: float = 0.0) -> None:
+        """Raise if a charge would exceed the budget.
+
+        Raises
+        ------
+        BudgetError
+        """
+        after = self._epsilon_after(rho, delta)
+        if not rho >= 0 or not delta >= 0 or not after <= self.epsilon * (1 + _SLACK):
+            where = "" if self.path is None else f" of {self.path}"
+            raise BudgetError(
+                f"This would bring epsilon to {after:.4g} at delta = {self.delta:g}, beyond the "
+                f"budget{where}: {self.epsilon:g}. Nothing was released. Ask for less, or begin "
+                "another ledger for other people."
+            )
+
+    def charge(self, rho: float, delta: float = 0.0, **facts: Any) -> None:
+        """Write down what an answer costs, before it is used.
+
+        Parameters
+        ----------
+        rho, delta : float
+        **facts
+            What else to remember: mechanism, sigma, tables. JSON-able, nothing from the data.
+
+        Raises
+        ------
+        BudgetError
+            If the budget would be exceeded, or the file was changed in between.
+        DataError
+            If the file cannot be written; then nothing is released.
+        """
+        self.require(rho, delta)
+        self._append({**facts, "rho": rho, "delta": delta})
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        stamp = {
+            "time": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+            "version": importlib.metadata.version("synthgan"),
+            "after": _digest(self._lines[-1]) if self._lines else "",
+        }
+        line = json.dumps({**entry, **stamp}, sort_keys=True, allow_nan=False)
+        if self.path is not None:
+            if self.path.exists() and self._read() != self._lines:
+                raise BudgetError(f"{self.path} has changed since it was opened; try again.")
+            if self._lines and not self.path.exists():
+                raise BudgetError(f"{self.path} has gone; bring it back, or the budget is lost.")
+            text = "".join(f"{kept}\n" for kept in [*self._lines, line])
+            try:
+                write_atomically(self.path, lambda name: Path(name).write_text(text, "utf-8"))
+            except OSError as error:
+                raise DataError(
+                    f"Cannot write {self.path}: {error.strerror or error}. Nothing was released."
+                ) from error
+        self._lines.append(line)
+
+    def _read(self) -> list[str]:
+        assert self.path is not None
+        try:
+            lines = self.path.read_text("utf-8").splitlines()
+            parsed = [json.loads(line) for line in lines]
+            before = ["", *map(_digest, lines[:-1])]
+            good = bool(parsed) and parsed[0]["ledger"] == "synthgan" and parsed[0]["format"] == 1
+            good = good and all(p["after"] == b for p, b in zip(parsed, before, strict=True))
+            good = good and all(p["rho"] >= 0 and p["delta"] >= 0 for p in parsed[1:])
+        except OSError as error:
+            raise DataError(f"Cannot read {self.path}: {error.strerror or error}.") from error
+        except (ValueError, KeyError, TypeError):
+            good = False
+        if not good:
+            raise BudgetError(
+                f"{self.path} is no ledger, or was edited; nothing is released on its account."
+            )
+        return lines
+
+    def _require_same(self, epsilon: float | None, delta: float | None, unit: str) -> None:
+        given = {"epsilon": epsilon, "delta": delta}
+        for name, value in given.items():
+            if value is not None and value != getattr(self, name):
+                raise BudgetError(
+                    f"{self.path} has a budget of {name} = {getattr(self, name):g}, not {value:g}."
+                )
+        if unit != self.unit:
+            raise BudgetError(f"{self.path} protects the unit {self.unit!r}, not {unit!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return budget, charges and what is spent, JSON-able."""
+        epsilon, delta = self.spent()
+        return {
+            **{k: v for k, v in json.loads(self._lines[0]).items() if k != "after"},
+            "spent": {"epsilon": epsilon, "delta": delta},
+            "charges": self.entries,
+        }
+
+
+def _digest(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()

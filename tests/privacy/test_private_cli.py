@@ -1,0 +1,78 @@
+"""The command line under differential privacy: template, fit, ledger, sample."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan.cli import main
+from synthgan.privacy import Ledger
+
+pytest.importorskip("opendp")
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "who": np.arange(900) // 3,
+            "town": rng.choice(["a", "b"], 900),
+            "age": rng.integers(0, 90, 900),
+        }
+    )
+    frame.to_parquet(tmp_path / "people.parquet")
+    return tmp_path / "people.parquet"
+
+
+def test_a_domain_is_written_filled_in_and_used(data, tmp_path, capsys):
+    domain, model = tmp_path / "domain.json", tmp_path / "m.synthgan"
+    assert main(["domain", "init", str(data), "-o", str(domain), "--unit", "who"]) == 0
+    found = json.loads(domain.read_text())
+    assert {c["name"]: c["kind"] for c in found["columns"]} == {
+        "who": "identifier",
+        "town": "categorical",
+        "age": "integer",
+    }
+    assert "fill in the empty levels" in capsys.readouterr().err
+    assert main(["domain", "init", str(data), "-o", str(domain)]) == 1
+    fit = ["fit", str(data), "-o", str(model), "--epsilon", "4", "--delta", "1e-5"]
+    fit += ["--domain", str(domain), "--unit", "who", "--max-rows", "3", "--seed", "0", "--quiet"]
+    assert main(fit) == 1
+    assert "'town': levels must be a non-empty list" in capsys.readouterr().err
+    found["columns"][1]["levels"], found["columns"][2]["bounds"] = ["a", "b"], [0, 120]
+    domain.write_text(json.dumps(found))
+    assert main([*fit, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["privacy"].startswith("Differential privacy: epsilon = 4, delta = 1e-05")
+    ledger = Ledger(f"{model}.ledger", unit="who")
+    assert ledger.spent()[0] == pytest.approx(4.0)
+    assert main(fit) == 1  # the budget of these people is used up
+    assert "Nothing was released" in capsys.readouterr().err
+    out = tmp_path / "out.csv"
+    assert main(["sample", str(model), "-n", "50", "-o", str(out), "--where", "town=a"]) == 0
+    assert set(pd.read_csv(out)["town"]) == {"a"}
+    capsys.readouterr()
+    assert main(["inspect", str(model)]) == 0
+    assert "Differential privacy: epsilon = 4" in capsys.readouterr().out
+
+
+def test_a_template_on_standard_output(data, capsys):
+    assert main(["domain", "init", str(data)]) == 0
+    assert json.loads(capsys.readouterr().out)["columns"][0]["name"] == "who"
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--delta", "1e-5"], "--delta belongs to --epsilon"),
+        (["--epsilon", "1"], "--epsilon needs --delta"),
+        (["--epsilon", "0", "--delta", "1e-5"], "epsilon must be above 0"),
+        (["--epsilon", "1", "--delta", "0.5"], "not below one over the number of rows"),
+    ],
+)
+def test_what_makes_no_sense(data, tmp_path, capsys, more, match):
+    assert main(["fit", str(data), "-o", str(tmp_path / "m"), *more]) == 1
+    assert match in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
