@@ -61,7 +61,7 @@ class Ledger:
     >>> ledger = Ledger(None, epsilon=1.0, delta=1e-5)
     >>> ledger.charge(0.01, mechanism="discrete Gaussian", sigma=50.0)
     >>> ledger.entries[0]["rho"], round(ledger.spent()[0], 2)
-    (0.01, 0.53)
+    (0.01, 0.55)
     """
 
     def __init__(

@@ -57,8 +57,10 @@ class PrivateTable:
     >>> ledger = Ledger(None, epsilon=8.0, delta=1e-6)
     >>> private = PrivateTable(pa.table({"sick": [True, False] * 500}), ledger)
     >>> schema = Schema((Column("sick", "boolean", "bool", missing=False),))
-    >>> private.bind(TableEncoder.declared(schema))
-    >>> answers = private.measure([(0,)], rho=0.5)  # doctest: +SKIP
+    >>> outside = private.bind(TableEncoder.declared(schema))
+    >>> counts = private.measure([(0,)], rho=0.5)[0]  # 500 each, and noise of deviation 1
+    >>> counts.shape
+    (2,)
     """
 
     def __init__(
