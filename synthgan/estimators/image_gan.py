@@ -29,11 +29,14 @@ from synthgan.adversarial.images import ImageOptions, fit_images
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.image_form import ImageForm
+from synthgan.estimators.private_images import fit_images_privately
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ParameterError
 from synthgan.images import contact_sheet, read_images, write_png
+from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.images import ARCHITECTURES
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
+from synthgan.privacy import DifferentialPrivacy
 from synthgan.training import Callback
 
 if TYPE_CHECKING:
@@ -98,6 +101,10 @@ class ImageGAN(BaseSynthesizer):
         Length of the latent vector.
     width : int, default 32
         Channels at half the full size; the cost of a step grows with its square.
+    privacy : DifferentialPrivacy or None, default None
+        Make a simple generator under differential privacy in place of the networks: noisy mean
+        images of the classes, a noisy covariance of all images, and small distortions. `preset`,
+        `latent`, `width`, `options`, `checkpoint` and `preview` have no part in it.
     options : ImageOptions or None, default None
         Rarely changed settings; None takes those of the preset.
     preview : path or None, default None
@@ -110,7 +117,10 @@ class ImageGAN(BaseSynthesizer):
     Attributes
     ----------
     generator_, critic_ : nn.Module
-        The trained networks; the generator has averaged weights.
+        The trained networks; the generator has averaged weights. ``critic_`` is None with
+        `privacy`.
+    privacy_ : dict or None
+        What a private fit promises (``"text"``), and what it was charged.
     classes_ : list
         The classes, if there is one per image.
     history_ : list of dict
@@ -134,6 +144,8 @@ class ImageGAN(BaseSynthesizer):
         "width": (int, 4, 1024),
         "verbose": (int, 0, 10),
     }
+    generator_: torch.nn.Module
+    critic_: torch.nn.Module | None
 
     def __init__(
         self,
@@ -145,6 +157,7 @@ class ImageGAN(BaseSynthesizer):
         checkpoint: str | os.PathLike[str] | None = None,
         latent: int = 64,
         width: int = 32,
+        privacy: DifferentialPrivacy | None = None,
         options: ImageOptions | None = None,
         preview: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
@@ -157,6 +170,7 @@ class ImageGAN(BaseSynthesizer):
         self.checkpoint = checkpoint
         self.latent = latent
         self.width = width
+        self.privacy = privacy
         self.options = options
         self.preview = preview
         self.callbacks = callbacks
@@ -197,6 +211,15 @@ class ImageGAN(BaseSynthesizer):
         device, seed = resolve_device(self.device), seed_from(self.random_state)
         found = read_images(images, y)
         form = ImageForm.learn(found, images)
+        self._form, self.privacy_ = form, None
+        if self.privacy is not None:
+            release = fit_images_privately(found, self.privacy)
+            self.generator_, self.critic_ = release.generator.to(device), None
+            self.coder_, self.classes_ = release.coder, release.coder.classes
+            self.history_, self.n_images_ = [], release.n_images
+            self.privacy_ = release.privacy
+            self.seconds_ = round(time.monotonic() - started, 3)
+            return self
         coder = ConditionCoder.fit(found.labels)
         encoded = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, encoded)
@@ -225,7 +248,6 @@ class ImageGAN(BaseSynthesizer):
         self.generator_, self.critic_ = (n.eval().requires_grad_(False) for n in networks)
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
-        self._form = form
         self.seconds_ = run.finish()
         return self
 
@@ -291,9 +313,13 @@ class ImageGAN(BaseSynthesizer):
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
         conditions = torch.from_numpy(self.coder_.encode(chosen))
-        z = truncation * _latents(seed, len(conditions), self.latent)
+        z = truncation * _latents(seed, len(conditions), self._latent)
         images = self._form.restore(_generate(self.generator_, z, conditions))
         return images if self.coder_.kind == "none" else (images, chosen)
+
+    @property
+    def _latent(self) -> int:
+        return int(self.generator_.latent)  # type: ignore[arg-type]
 
     def interpolate(self, a: int, b: int, n_samples: int = 8, *, labels: Any = None) -> Pixels:
         """Return images on the way from one latent vector to another.
@@ -321,7 +347,7 @@ class ImageGAN(BaseSynthesizer):
             raise ParameterError("Give one label, or two: where to start and where to end.")
         way = torch.linspace(0, 1, n_samples)[:, None]
         condition = conditions[:1] + way * (conditions[-1:] - conditions[:1])
-        ends = [_latents(seed_from(end), 1, self.latent) for end in (a, b)]
+        ends = [_latents(seed_from(end), 1, self._latent) for end in (a, b)]
         latents = _between(ends[0], ends[1], way)
         return self._form.restore(_generate(self.generator_, latents, condition))
 
@@ -338,13 +364,16 @@ class ImageGAN(BaseSynthesizer):
         ndarray of float32, shape (images, features)
         """
         check_is_fitted(self)
+        critic = self.critic_
+        if critic is None:
+            raise ParameterError("A private fit has no critic, so it gives no features.")
         pixels = as_bytes(self._form.read(images).pixels)
 
         def features(part: Tensor) -> npt.NDArray[np.float32]:
-            seen = self.critic_.features(to_tensor(part))  # type: ignore[operator]
+            seen = critic.features(to_tensor(part))  # type: ignore[operator]
             return np.asarray(seen.float().cpu().numpy())
 
-        return in_blocks(self.critic_, features, pixels)
+        return in_blocks(critic, features, pixels)
 
     # description and storage --------------------------------------------------------------------
 
@@ -353,7 +382,7 @@ class ImageGAN(BaseSynthesizer):
         check_is_fitted(self)
         return {
             "estimator": type(self).__name__,
-            "privacy": "no formal guarantee",
+            "privacy": "no formal guarantee" if self.privacy_ is None else self.privacy_["text"],
             "preset": self.preset,
             "images": self.n_images_,
             "size": list(self._form.size),
@@ -369,6 +398,8 @@ class ImageGAN(BaseSynthesizer):
         model = {
             "coder": self.coder_.to_dict(),
             "form": self._form.to_dict(),
+            "privacy": self.privacy_,
+            "factors": getattr(self.generator_, "factors", None),
             "history": self.history_,
             "n_images": self.n_images_,
             "seconds": self.seconds_,
@@ -379,7 +410,9 @@ class ImageGAN(BaseSynthesizer):
                 "options": None if self.options is None else dataclasses.asdict(self.options),
             },
         }
-        weights = arrays_of("generator", self.generator_) | arrays_of("critic", self.critic_)
+        weights = arrays_of("generator", self.generator_)
+        if self.critic_ is not None:
+            weights |= arrays_of("critic", self.critic_)
         return model, weights
 
     @classmethod
@@ -401,6 +434,15 @@ class ImageGAN(BaseSynthesizer):
         form = loaded._form = ImageForm.from_dict(model["form"])
         loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
         loaded.seconds_ = float(model["seconds"])
+        loaded.privacy_ = model["privacy"]
+        if loaded.privacy_ is not None:
+            check_number("network", "factors", model["factors"], int, 0, 10**4)
+            size = (form.size, form.channels, max(loaded.coder_.width, 1), int(model["factors"]))
+            loaded.generator_ = rebuild(
+                lambda: FactorGenerator(*size), with_prefix(tensors, "generator")
+            ).to(device)
+            loaded.critic_ = None
+            return loaded
         architecture = PRESETS[loaded.preset][0]
 
         def build(k: int) -> torch.nn.Module:

@@ -13,10 +13,10 @@ import torch
 
 from synthgan.checkpoint import Part
 from synthgan.encoding import TableEncoder
-from synthgan.exceptions import DataError, DataWarning, ParameterError, SchemaError
+from synthgan.exceptions import DataError, DataWarning, SchemaError
 from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
 from synthgan.networks.mixtures import MixtureGenerator
-from synthgan.privacy import DifferentialPrivacy
+from synthgan.privacy import DifferentialPrivacy, check_delta, statement
 from synthgan.privacy.accounting import rho_of
 from synthgan.privacy.discovery import discover, schema_of_types
 from synthgan.privacy.plan import marginals_to_measure
@@ -86,7 +86,7 @@ def fit_privately(
     ParameterError, SchemaError, DataError, BudgetError
         Before anything is released.
     """
-    _check_delta(privacy, table.num_rows)
+    check_delta(privacy, table.num_rows)
     ledger = privacy.open_ledger()
     private = PrivateTable(table, ledger, unit=privacy.unit, max_rows=privacy.max_rows)
     schema, undeclared = _domain(private, privacy, never_missing)
@@ -138,19 +138,8 @@ def fit_privately(
         )
         history = result.history
     generator.eval().requires_grad_(False)
-    return Release(
-        encoder, generator, history, round(n_rows), _statement(privacy, rho, undeclared, charges)
-    )
-
-
-def _check_delta(privacy: DifferentialPrivacy, n_rows: int) -> None:
-    if not n_rows:
-        raise DataError("The table has no rows.")
-    if privacy.delta * n_rows >= 1:
-        raise ParameterError(
-            f"delta={privacy.delta:g} is not below one over the number of rows, so it promises "
-            "nothing: to publish one row in full would pass. Take 1e-6 or less."
-        )
+    said = _said(privacy, rho, undeclared, charges)
+    return Release(encoder, generator, history, round(n_rows), said)
 
 
 def _domain(
@@ -224,38 +213,19 @@ def _warn_outside(outside: Mapping[str, int]) -> None:
         )
 
 
-def _statement(
+def _said(
     privacy: DifferentialPrivacy,
     rho: float,
     undeclared: Sequence[Column],
     charges: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return what is promised, JSON-able; ``text`` is the first line of every report."""
-    unit = "row" if privacy.unit is None else f"value of {privacy.unit!r}"
-    if privacy.unit is not None:
-        unit += f" (up to {privacy.max_rows} rows)"
     names = ", ".join(repr(column.name) for column in undeclared)
-    public = "names and types of the columns"
-    if not undeclared:
-        public += " and their domain"
-    elif privacy.domain is not None:
-        public += f" and their domain, but for that of {names}"
-    charged = "the counts of marginals"
+    public, charged = ["names and types of the columns"], ["the counts of marginals"]
+    if privacy.domain is not None:
+        public.append(f"their domain, but for that of {names}" if undeclared else "their domain")
     if undeclared:
-        charged += f" and the domain of {'all columns' if privacy.domain is None else names}"
-    text = (
-        f"Differential privacy: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g} for each "
-        f"{unit}, added or removed (zCDP, rho = {rho:.4g}). Public: {public}. Charged: {charged}. "
-        "The implementation has not been audited by others."
-    )
-    return {
-        "text": text,
-        "epsilon": privacy.epsilon,
-        "delta": privacy.delta,
-        "rho": rho,
-        "unit": privacy.unit or "row",
-        "max_rows": privacy.max_rows,
-        "adjacency": "add or remove one unit",
-        "fingerprint": privacy.fingerprint,
-        "charges": list(charges),
-    }
+        charged.append(f"the domain of {'all columns' if privacy.domain is None else names}")
+    unit = "row"
+    if privacy.unit is not None:
+        unit = f"value of {privacy.unit!r} (up to {privacy.max_rows} rows)"
+    return statement(privacy, rho, unit=unit, public=public, charged=charged, charges=charges)

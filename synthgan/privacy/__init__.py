@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgan.exceptions import ParameterError, SchemaError
+from synthgan.exceptions import DataError, ParameterError, SchemaError
 from synthgan.privacy.ledger import Ledger
 from synthgan.schema import Schema
 
-__all__ = ["DifferentialPrivacy", "Ledger"]
+__all__ = ["DifferentialPrivacy", "Ledger", "check_delta", "statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +105,60 @@ class DifferentialPrivacy:
         if self.ledger is not None and Path(self.ledger).exists():
             return Ledger(self.ledger, unit=unit)
         return Ledger(self.ledger, epsilon=self.epsilon, delta=self.delta, unit=unit)
+
+
+def check_delta(privacy: DifferentialPrivacy, n_units: int) -> None:
+    """Raise if `delta` promises nothing for so many rows or images.
+
+    Raises
+    ------
+    ParameterError, DataError
+    """
+    if not n_units:
+        raise DataError("There is nothing to fit: no rows, or no images.")
+    if privacy.delta * n_units >= 1:
+        raise ParameterError(
+            f"delta={privacy.delta:g} is not below one over the number of rows, so it promises "
+            "nothing: to publish one row in full would pass. Take 1e-6 or less."
+        )
+
+
+def statement(
+    privacy: DifferentialPrivacy,
+    rho: float,
+    *,
+    unit: str,
+    public: Sequence[str],
+    charged: Sequence[str],
+    charges: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what a fit promises, JSON-able; ``text`` is the first line of every report.
+
+    Parameters
+    ----------
+    privacy : DifferentialPrivacy
+    rho : float
+        What the fit may spend.
+    unit : str
+        What is added or removed.
+    public, charged : sequence of str
+        What was known without the data, and what was bought.
+    charges : sequence of dict
+        As the ledger has them.
+    """
+    text = (
+        f"Differential privacy: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g} for each "
+        f"{unit}, added or removed (zCDP, rho = {rho:.4g}). Public: {' and '.join(public)}. "
+        f"Charged: {' and '.join(charged)}. The implementation has not been audited by others."
+    )
+    return {
+        "text": text,
+        "epsilon": privacy.epsilon,
+        "delta": privacy.delta,
+        "rho": rho,
+        "unit": privacy.unit or unit,
+        "max_rows": privacy.max_rows,
+        "adjacency": "add or remove one unit",
+        "fingerprint": privacy.fingerprint,
+        "charges": list(charges),
+    }
