@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of
 from synthgan.exceptions import ModelFileError, ParameterError
+from synthgan.privacy import DifferentialPrivacy
 from synthgan.storage import read_model, write_model
 from synthgan.training import Callback, Deadline, Run, parse_duration
 
@@ -69,6 +70,12 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         for name, (kind, low, high) in self._bounds.items():
             check_number(type(self).__name__, name, getattr(self, name), kind, low, high)
         parse_duration(self.max_time)
+        promised = getattr(self, "privacy", None)  # not all estimators can
+        if promised is not None and not isinstance(promised, DifferentialPrivacy):
+            raise ParameterError(
+                f"{type(self).__name__}: privacy must be a DifferentialPrivacy or None; got "
+                f"{type(promised).__name__}."
+            )
 
     def _begin(self, seed: int, started: float, *data: np.ndarray[Any, Any]) -> tuple[Run, int]:
         """Return how a fit is watched, and its seed: that of the checkpoint if there is one.

@@ -178,11 +178,6 @@ class TabularGAN(BaseSynthesizer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.privacy is not None and not isinstance(self.privacy, DifferentialPrivacy):
-            raise ParameterError(
-                "TabularGAN: privacy must be a DifferentialPrivacy or None; got "
-                f"{type(self.privacy).__name__}."
-            )
         wanted = TrainingOptions if self.privacy is None else MarginalOptions
         if self.options is not None and not isinstance(self.options, wanted):
             raise ParameterError(
