@@ -52,7 +52,7 @@ class MarginalOptions:
     rows: int = 1000
     steps: int = 1000
     learning_rate: float = 0.05
-    shrinkage: float = 0.2
+    shrinkage: float = 0.6
     triples: float = 0.5
 
     def __post_init__(self) -> None:
@@ -74,14 +74,14 @@ class NoisyCounts:
     ----------
     marginals : sequence of tuple of int
         Positions of the variables: one, two, or two and the target.
-    counts : sequence of ndarray
+    counts : sequence of ndarray of numbers
         One axis per variable.
     sigma : float
         Deviation of the noise.
     """
 
     marginals: Sequence[Marginal]
-    counts: Sequence[npt.NDArray[np.int64]]
+    counts: Sequence[npt.NDArray[Any]]
     sigma: float
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -129,16 +129,15 @@ def fit_marginals(
     float
         The number of rows, estimated from the counts.
     """
-    device = generator.table.device
     n_rows = _rows(measured)
-    sums = _Sums(generator.sizes, target, measured, device)
+    sums = _Sums(generator.sizes, target, measured, generator.table.device)
     shares = sums.shares(n_rows)
     generator.reset(torch_generator(seed, "mixture"), shares.cpu())
     optimizer = torch.optim.Adam(
         generator.parameters(), lr=options.learning_rate, betas=(0.9, 0.99)
     )
     ema = Ema(generator, 0.0)
-    penalty = options.shrinkage * sums.noise_norm() * n_rows
+    penalty = options.shrinkage * sums.noise_norm(shares) * n_rows
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         rate = options.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
@@ -234,11 +233,18 @@ class _Sums:
             found[part] = mean / mean.sum()
         return found
 
-    def noise_norm(self) -> float:
-        """Return the largest singular value that noise alone gives the gradient, about."""
+    def noise_norm(self, shares: Tensor) -> float:
+        """Return the largest singular value that noise alone gives the gradient, about.
+
+        Tokens count as far as they occur, a variable as the exponential of its entropy: noise on
+        cells that are next to empty cannot be fitted, because no probability is negative.
+        """
+        entropy = torch.stack(
+            [-(shares[p] * shares[p].clamp_min(1e-12).log()).sum() for p in self.parts]
+        )
         pairs = self.weights.sum() + self.weights_within.sum() / max(len(self.weights_within), 1)
         cells = float(((self.weights[0] > 0) | (self.weights_within > 0).any(0)).sum())
-        return 2 * math.sqrt(self.weights.shape[1] * float(pairs) / max(cells, 1.0))
+        return 2 * math.sqrt(float(entropy.exp().sum()) * float(pairs) / max(cells, 1.0))
 
     def misfit(self, chances: Tensor, n_rows: float) -> Tensor:
         """Return the sum of squared distances to all counts, in variances of their noise."""

@@ -71,6 +71,7 @@ class PrivateTable:
         self.max_rows = max_rows
         self._table = table if unit is None else _at_most(table, unit, max_rows)
         self._codes: Counts | None = None
+        self._exact: dict[Marginal, Counts] = {}
         self._sizes: tuple[int, ...] = ()
 
     def bind(self, encoder: TableEncoder) -> dict[str, int]:
@@ -87,7 +88,7 @@ class PrivateTable:
             for column, coder in zip(encoder.schema, encoder.coders, strict=True)
         ]
         self._codes = np.column_stack([codes for codes, _ in found])
-        self._sizes = encoder.sizes
+        self._sizes, self._exact = encoder.sizes, {}
         counts = {c.name: n for c, (_, n) in zip(encoder.schema, found, strict=True) if n}
         return counts
 
@@ -147,7 +148,7 @@ class PrivateTable:
         self.ledger.charge(
             rho,
             mechanism="exponential",
-            epsilon=epsilon,
+            parameter=epsilon,
             sensitivity=self.max_rows,
             what=f"one of {len(marginals)} marginals",
         )
@@ -161,9 +162,11 @@ class PrivateTable:
     def _count(self, marginal: Marginal) -> Counts:
         if self._codes is None:
             raise RuntimeError("bind an encoder first")
-        shape = tuple(self._sizes[j] for j in marginal)
-        cells = np.ravel_multi_index(tuple(self._codes[:, j] for j in marginal), shape)
-        return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+        if marginal not in self._exact:  # selection asks for the same ones again and again
+            shape = tuple(self._sizes[j] for j in marginal)
+            cells = np.ravel_multi_index(tuple(self._codes[:, j] for j in marginal), shape)
+            self._exact[marginal] = np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+        return self._exact[marginal]
 
     # what a domain is made of, where nobody declared it -------------------------------------------
 

@@ -199,7 +199,7 @@ def test_a_domain_is_bought():
     assert 85 <= high <= 100
     assert schema["money"].spikes == (0.0,)
     assert schema["money"].bounds[0] == 0.0
-    assert 10_000 < schema["money"].bounds[1] < 300_000
+    assert 5_000 < schema["money"].bounds[1] < 300_000
     assert sum(entry["rho"] for entry in ledger.entries) == pytest.approx(0.05)
     assert ledger.spent()[1] == pytest.approx(1e-7)
     TableEncoder.declared(schema)
