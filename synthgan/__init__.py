@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgan.adversarial.images import ImageOptions
+    from synthgan.adversarial.private_images import PrivateSgdOptions
+    from synthgan.adversarial.translation import TranslationOptions
     from synthgan.conditions import MISSING, NOT_MISSING
     from synthgan.estimators.base import load_model
     from synthgan.estimators.image_gan import ImageGAN
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from synthgan.estimators.image_vae import ImageVAE
     from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.estimators.tabular_vae import TabularVAE
+    from synthgan.marginals import MarginalOptions
     from synthgan.schema import Column, Schema, infer_schema
     from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
@@ -32,6 +35,8 @@ __all__ = [
     "ImageOptions",
     "ImageTranslator",
     "ImageVAE",
+    "MarginalOptions",
+    "PrivateSgdOptions",
     "Schema",
     "TabularGAN",
     "TabularVAE",
@@ -50,6 +55,8 @@ _HOMES = {
     "ImageOptions": "adversarial.images",
     "ImageTranslator": "estimators.image_translator",
     "ImageVAE": "estimators.image_vae",
+    "MarginalOptions": "marginals",
+    "PrivateSgdOptions": "adversarial.private_images",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular_gan",
     "TabularVAE": "estimators.tabular_vae",

@@ -39,7 +39,6 @@ NO_TORCH_AT_IMPORT = {
     "io",
     "conditions",
     "images",
-    "privacy",
     "alignment",
     "evaluate",
     "cli",

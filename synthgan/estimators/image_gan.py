@@ -26,13 +26,14 @@ from synthgan._runtime import (
     torch_generator,
 )
 from synthgan.adversarial.images import ImageOptions, fit_images
+from synthgan.adversarial.private_images import PrivateSgdOptions
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.image_form import ImageForm
-from synthgan.estimators.private_images import fit_images_privately
+from synthgan.estimators.private_images import fit_images_by_dp_sgd, fit_images_privately
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ParameterError
-from synthgan.images import contact_sheet, read_images, write_png
+from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.images import ARCHITECTURES
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
@@ -104,8 +105,9 @@ class ImageGAN(BaseSynthesizer):
     privacy : DifferentialPrivacy or None, default None
         Make a simple generator under differential privacy in place of the networks: noisy mean
         images of the classes, a noisy covariance of all images, and small distortions. `preset`,
-        `latent`, `width`, `options`, `checkpoint` and `preview` have no part in it.
-    options : ImageOptions or None, default None
+        `latent` and `width` have no part in it. With `options` of the type PrivateSgdOptions, the
+        networks are trained instead, the critic by DP-SGD: for experts with a GPU.
+    options : ImageOptions, PrivateSgdOptions or None, default None
         Rarely changed settings; None takes those of the preset.
     preview : path or None, default None
         A folder in which a contact sheet of samples is written after each epoch.
@@ -146,6 +148,7 @@ class ImageGAN(BaseSynthesizer):
     }
     generator_: torch.nn.Module
     critic_: torch.nn.Module | None
+    privacy_: dict[str, Any] | None
 
     def __init__(
         self,
@@ -158,7 +161,7 @@ class ImageGAN(BaseSynthesizer):
         latent: int = 64,
         width: int = 32,
         privacy: DifferentialPrivacy | None = None,
-        options: ImageOptions | None = None,
+        options: ImageOptions | PrivateSgdOptions | None = None,
         preview: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
@@ -182,6 +185,19 @@ class ImageGAN(BaseSynthesizer):
             raise ParameterError(
                 f"ImageGAN: preset must be one of {', '.join(map(repr, PRESETS))}; "
                 f"got {self.preset!r}."
+            )
+        by_sgd = isinstance(self.options, PrivateSgdOptions)
+        if self.privacy is None and by_sgd:
+            raise ParameterError("ImageGAN: PrivateSgdOptions belong to privacy=..., not given.")
+        if self.privacy is not None and self.options is not None and not by_sgd:
+            raise ParameterError(
+                "ImageGAN: with privacy, options must be PrivateSgdOptions or None; got "
+                f"{type(self.options).__name__}."
+            )
+        if self.privacy is not None and self.checkpoint is not None:
+            raise ParameterError(
+                "ImageGAN: a private fit keeps no checkpoint, because steps that were repeated "
+                "would be released twice; leave checkpoint out."
             )
 
     # fitting ------------------------------------------------------------------------------------
@@ -213,18 +229,13 @@ class ImageGAN(BaseSynthesizer):
         form = ImageForm.learn(found, images)
         self._form, self.privacy_ = form, None
         if self.privacy is not None:
-            release = fit_images_privately(found, self.privacy)
-            self.generator_, self.critic_ = release.generator.to(device), None
-            self.coder_, self.classes_ = release.coder, release.coder.classes
-            self.history_, self.n_images_ = [], release.n_images
-            self.privacy_ = release.privacy
-            self.seconds_ = round(time.monotonic() - started, 3)
-            return self
+            return self._fit_privately(found, device, seed, started)
         coder = ConditionCoder.fit(found.labels)
         encoded = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, encoded)
         architecture, own = PRESETS[self.preset]
         options = self.options or own
+        assert isinstance(options, ImageOptions)
         networks = _build(architecture, form, self.latent, coder, self.width)
         for network, purpose in zip(networks, ("generator", "critic"), strict=True):
             network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
@@ -249,6 +260,33 @@ class ImageGAN(BaseSynthesizer):
         self.coder_, self.classes_ = coder, coder.classes
         self.history_, self.n_images_ = result.history, len(found)
         self.seconds_ = run.finish()
+        return self
+
+    def _fit_privately(
+        self, found: ImageSet, device: torch.device, seed: int, started: float
+    ) -> Self:
+        assert self.privacy is not None
+        if isinstance(self.options, PrivateSgdOptions):
+            run, seed = self._begin(seed, started)
+
+            def build(coder: ConditionCoder) -> tuple[torch.nn.Module, torch.nn.Module]:
+                architecture, _ = PRESETS[self.preset]
+                networks = _build(architecture, self._form, self.latent, coder, self.width)
+                for network, purpose in zip(networks, ("generator", "critic"), strict=True):
+                    network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
+                    placed(network, device)
+                return networks
+
+            release = fit_images_by_dp_sgd(
+                found, self.privacy, build, self.options, device=device, seed=seed, run=run
+            )
+        else:
+            release = fit_images_privately(found, self.privacy)
+        self.generator_, self.critic_ = release.generator.to(device), release.critic
+        self.coder_, self.classes_ = release.coder, release.coder.classes
+        self.history_, self.n_images_ = release.history, release.n_images
+        self.privacy_ = release.privacy
+        self.seconds_ = round(time.monotonic() - started, 3)
         return self
 
     def _previews(self, generator: torch.nn.Module, coder: ConditionCoder) -> list[Callback]:
@@ -425,17 +463,20 @@ class ImageGAN(BaseSynthesizer):
         parameters = dict(model["parameters"])
         if parameters.get("options") is not None:
             options = {**parameters["options"]}
-            options |= {k: tuple(options[k]) for k in ("betas", "distortions")}
-            parameters["options"] = ImageOptions(**options)
+            if model["privacy"] is None:
+                options |= {k: tuple(options[k]) for k in ("betas", "distortions")}
+                parameters["options"] = ImageOptions(**options)
+            else:
+                parameters["options"] = PrivateSgdOptions(**options)
         loaded = cls(**parameters)
-        loaded._check_parameters()
+        BaseSynthesizer._check_parameters(loaded)
         loaded.coder_ = ConditionCoder.from_dict(model["coder"])
         loaded.classes_ = loaded.coder_.classes
         form = loaded._form = ImageForm.from_dict(model["form"])
         loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
         loaded.seconds_ = float(model["seconds"])
         loaded.privacy_ = model["privacy"]
-        if loaded.privacy_ is not None:
+        if model["factors"] is not None:
             check_number("network", "factors", model["factors"], int, 0, 10**4)
             size = (form.size, form.channels, max(loaded.coder_.width, 1), int(model["factors"]))
             loaded.generator_ = rebuild(

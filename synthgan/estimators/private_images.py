@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +12,22 @@ import pandas as pd
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from synthgan.adversarial.private_images import PrivateSgdOptions, fit_images_by_sgd
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.images import ImageSet
 from synthgan.networks.factors import FactorGenerator
+from synthgan.networks.pixels import as_bytes, to_tensor
 from synthgan.privacy import DifferentialPrivacy, check_delta, statement
 from synthgan.privacy.accounting import rho_of
+from synthgan.privacy.private_gradients import PrivateGradients
 from synthgan.privacy.private_images import PrivateImages
 from synthgan.privacy.private_table import PrivateTable
+from synthgan.training import Run
 
-__all__ = ["ImageRelease", "fit_images_privately"]
+__all__ = ["ImageRelease", "fit_images_by_dp_sgd", "fit_images_privately"]
 
 #: Shares of the budget: the norm of images, the second moment; the rest is for the classes.
 _NORM, _SECOND = 0.02, 0.48
@@ -38,17 +44,22 @@ class ImageRelease:
 
     Attributes
     ----------
-    generator : FactorGenerator
+    generator : nn.Module
+    critic : nn.Module or None
+        Only after a fit by DP-SGD.
     coder : ConditionCoder
         Of the classes, with their noisy shares.
+    history : list of dict
     n_images : int
         Estimated.
     privacy : dict
         The statement and the charges.
     """
 
-    generator: FactorGenerator
+    generator: nn.Module
+    critic: nn.Module | None
     coder: ConditionCoder
+    history: list[dict[str, Any]]
     n_images: int
     privacy: dict[str, Any]
 
@@ -68,10 +79,7 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
     ParameterError, SchemaError, DataError, BudgetError
         Before anything is released.
     """
-    check_delta(privacy, len(found))
-    if privacy.unit is not None:
-        raise ParameterError("Images have no unit: each counts as one person.")
-    labels = _class_labels(found)
+    labels = _checked_labels(found, privacy)
     ledger = privacy.open_ledger()
     begun = len(ledger.entries)
     bought = labels is not None and privacy.domain is None
@@ -91,9 +99,7 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
     if labels is not None and not classes:
         raise DataError("No class is frequent enough to be seen through the noise; declare them.")
     private = PrivateImages(found.pixels, ledger)
-    codes = np.zeros(len(found), np.int64)
-    if labels is not None:
-        codes = pd.Index(classes).get_indexer(pd.Index(labels.tolist()))
+    codes = _codes(labels, classes, len(found))
     radius = 1.1 * private.typical_norm(_NORM * left)
     sums, counts = private.class_sums(
         codes, max(len(classes), 1), radius, (1 - _NORM - _SECOND) * left
@@ -102,11 +108,6 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
     second, deviation = private.second_moment(small, radius, _SECOND * left)
     counts = np.maximum(counts, 1.0)
     generator = _generator(found, sums / counts[:, None], counts, second, deviation, small)
-    shares = (counts / counts.sum()).tolist()
-    coder = ConditionCoder("none")
-    if classes:
-        combinations = [((k,), share) for k, share in enumerate(shares)]
-        coder = ConditionCoder("classes", {"": classes}, combinations)
     public = ["size and channels of the images"] + ([] if bought or labels is None else ["classes"])
     charged = ["the mean image of each class", "the second moment of all images"]
     said = statement(
@@ -117,10 +118,101 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
         charged=charged + (["the classes"] if bought else []),
         charges=ledger.entries[begun:],
     )
-    return ImageRelease(generator, coder, round(counts.sum()), said)
+    n_images = round(counts.sum())
+    return ImageRelease(generator, None, _coder(classes, counts), [], n_images, said)
 
 
-def _class_labels(found: ImageSet) -> npt.NDArray[Any] | None:
+def fit_images_by_dp_sgd(
+    found: ImageSet,
+    privacy: DifferentialPrivacy,
+    build: Callable[[ConditionCoder], tuple[nn.Module, nn.Module]],
+    options: PrivateSgdOptions,
+    *,
+    device: torch.device,
+    seed: int,
+    run: Run,
+) -> ImageRelease:
+    """Train a generator against a critic that learns by DP-SGD.
+
+    Parameters
+    ----------
+    found : ImageSet
+        With one declared class per image, or without labels.
+    privacy : DifferentialPrivacy
+    build : callable
+        Makes generator and critic for a coder, weights drawn, on `device`.
+    options : PrivateSgdOptions
+    device : torch.device
+    seed : int
+    run : Run
+        Without a checkpoint: steps that were repeated would be charged again.
+
+    Raises
+    ------
+    ParameterError, DataError, BudgetError
+        Before anything is released.
+    """
+    labels = _checked_labels(found, privacy)
+    classes = [] if labels is None else _declared(privacy)
+    generator, critic = build(_coder(classes, np.ones(max(len(classes), 1))))
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in critic.modules()):
+        raise ParameterError(
+            "The critic of this preset normalises over batches, which lets images see each other; "
+            'use preset="resnet".'
+        )
+    ledger = privacy.open_ledger()
+    begun = len(ledger.entries)
+    conditions = torch.eye(len(classes), device=device)
+    if not classes:
+        conditions = torch.zeros(1, 0, device=device)
+    private = PrivateGradients(
+        to_tensor(as_bytes(found.pixels)),
+        _codes(labels, classes, len(found)),
+        conditions,
+        ledger,
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+        sample_rate=options.sample_rate,
+        steps=options.steps,
+        clip=options.clip,
+    )
+    result = fit_images_by_sgd(generator, critic, private, conditions, options, seed=seed, run=run)
+    said = statement(
+        privacy,
+        None,
+        unit="image",
+        public=["size and channels of the images"] + (["classes"] if classes else []),
+        charged=[f"{options.steps} gradients of a critic (DP-SGD)", "the counts of classes"],
+        charges=ledger.entries[begun:],
+    )
+    n_images, coder = round(private.counts.sum()), _coder(classes, private.counts)
+    for network in (generator, critic):
+        network.eval().requires_grad_(False)
+    return ImageRelease(generator, critic, coder, result.history, n_images, said)
+
+
+def _coder(classes: list[Any], counts: npt.NDArray[np.float64]) -> ConditionCoder:
+    if not classes:
+        return ConditionCoder("none")
+    shares = (counts / counts.sum()).tolist()
+    return ConditionCoder(
+        "classes", {"": classes}, [((k,), share) for k, share in enumerate(shares)]
+    )
+
+
+def _codes(
+    labels: npt.NDArray[Any] | None, classes: list[Any], n_images: int
+) -> npt.NDArray[np.int64]:
+    if labels is None:
+        return np.zeros(n_images, np.int64)
+    found = pd.Index(classes).get_indexer(pd.Index(labels.tolist()))
+    return np.asarray(found, np.int64)
+
+
+def _checked_labels(found: ImageSet, privacy: DifferentialPrivacy) -> npt.NDArray[Any] | None:
+    check_delta(privacy, len(found))
+    if privacy.unit is not None:
+        raise ParameterError("Images have no unit: each counts as one person.")
     if found.labels is None or (isinstance(found.labels, np.ndarray) and found.labels.ndim == 1):
         return found.labels
     raise ParameterError("Under differential privacy, images have one class each, or no labels.")

@@ -125,7 +125,7 @@ def check_delta(privacy: DifferentialPrivacy, n_units: int) -> None:
 
 def statement(
     privacy: DifferentialPrivacy,
-    rho: float,
+    rho: float | None,
     *,
     unit: str,
     public: Sequence[str],
@@ -137,8 +137,8 @@ def statement(
     Parameters
     ----------
     privacy : DifferentialPrivacy
-    rho : float
-        What the fit may spend.
+    rho : float or None
+        What the fit may spend; None if it is not accounted for in rho.
     unit : str
         What is added or removed.
     public, charged : sequence of str
@@ -146,9 +146,10 @@ def statement(
     charges : sequence of dict
         As the ledger has them.
     """
+    account = "privacy loss distribution" if rho is None else f"zCDP, rho = {rho:.4g}"
     text = (
         f"Differential privacy: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g} for each "
-        f"{unit}, added or removed (zCDP, rho = {rho:.4g}). Public: {' and '.join(public)}. "
+        f"{unit}, added or removed ({account}). Public: {' and '.join(public)}. "
         f"Charged: {' and '.join(charged)}. The implementation has not been audited by others."
     )
     return {

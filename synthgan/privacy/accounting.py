@@ -10,7 +10,9 @@ import math
 
 from scipy.optimize import brentq, minimize_scalar
 
-__all__ = ["epsilon_of", "exponential_rho", "gaussian_rho", "rho_of", "sigma_of"]
+from synthgan.exceptions import ParameterError
+
+__all__ = ["epsilon_of", "exponential_rho", "gaussian_rho", "rho_of", "sgd_sigma", "sigma_of"]
 
 
 def epsilon_of(rho: float, delta: float) -> float:
@@ -66,6 +68,54 @@ def gaussian_rho(sigma: float, sensitivity: float) -> float:
 def sigma_of(rho: float, sensitivity: float) -> float:
     """Return the deviation of the Gaussian noise that `rho` buys."""
     return sensitivity / math.sqrt(2 * rho)
+
+
+def sgd_sigma(
+    epsilon: float, delta: float, sample_rate: float, steps: int, count_sigma: float
+) -> float:
+    """Return the noise of DP-SGD that stays within (`epsilon`, `delta`), in units of the clip.
+
+    By the privacy loss distributions of dp-accounting, which are exact up to rounding upwards.
+
+    Parameters
+    ----------
+    epsilon, delta : float
+    sample_rate : float
+        Probability that an example is in a step (Poisson sampling).
+    steps : int
+    count_sigma : float
+        Deviation of the noise of one count that is released besides.
+
+    Raises
+    ------
+    ParameterError
+        If dp-accounting is not installed, or no noise is enough.
+    """
+    try:
+        import dp_accounting as events
+        from dp_accounting import pld
+    except ImportError as error:
+        raise ParameterError(
+            'DP-SGD needs dp-accounting: pip install "synthgan[dpsgd]".'
+        ) from error
+
+    def spent(sigma: float) -> float:
+        accountant = pld.PLDAccountant()
+        step = events.PoissonSampledDpEvent(sample_rate, events.GaussianDpEvent(sigma))
+        accountant.compose(events.SelfComposedDpEvent(step, steps))
+        accountant.compose(events.GaussianDpEvent(count_sigma))
+        return float(accountant.get_epsilon(delta))
+
+    low, high = 0.3, 0.6
+    while spent(high) > epsilon:
+        low, high = high, high * 2
+        if high > 1e5:
+            raise ParameterError("No noise keeps so many steps within this epsilon; take fewer.")
+    while high / low > 1.005:
+        middle = math.sqrt(low * high)
+        within = spent(middle) <= epsilon
+        low, high = (low, middle) if within else (middle, high)
+    return high
 
 
 def exponential_rho(epsilon: float) -> float:

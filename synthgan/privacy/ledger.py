@@ -106,26 +106,29 @@ class Ledger:
 
     def spent(self) -> tuple[float, float]:
         """Return epsilon and delta of all charges together; epsilon at the delta of the budget."""
-        return self._epsilon_after(0.0, 0.0), sum(entry["delta"] for entry in self.entries)
+        return self._epsilon_after(0.0, 0.0, 0.0), sum(entry["delta"] for entry in self.entries)
 
-    def _epsilon_after(self, rho: float, delta: float) -> float:
+    def _epsilon_after(self, rho: float, delta: float, epsilon: float) -> float:
         entries = self.entries
         rho += sum(entry["rho"] for entry in entries)
         delta += sum(entry["delta"] for entry in entries)
-        if rho == 0:
-            return 0.0
+        epsilon += sum(entry.get("epsilon_charged", 0.0) for entry in entries)
         left = self.delta - delta
-        return epsilon_of(rho, left) if left > 0 else float("inf")
+        if left < -_SLACK * self.delta:
+            return float("inf")
+        if rho == 0:
+            return epsilon
+        return epsilon + epsilon_of(rho, left) if left > 0 else float("inf")
 
-    def require(self, rho: float, delta: float = 0.0) -> None:
-        """Raise if a charge would exceed the budget.
+    def require(self, rho: float, delta: float = 0.0, epsilon: float = 0.0) -> None:
+        """Raise if a charge would exceed the budget; arguments as for :meth:`charge`.
 
         Raises
         ------
         BudgetError
         """
-        after = self._epsilon_after(rho, delta)
-        if not rho >= 0 or not delta >= 0 or not after <= self.epsilon * (1 + _SLACK):
+        after = self._epsilon_after(rho, delta, epsilon)
+        if not min(rho, delta, epsilon) >= 0 or not after <= self.epsilon * (1 + _SLACK):
             where = "" if self.path is None else f" of {self.path}"
             raise BudgetError(
                 f"This would bring epsilon to {after:.4g} at delta = {self.delta:g}, beyond the "
@@ -133,12 +136,17 @@ class Ledger:
                 "another ledger for other people."
             )
 
-    def charge(self, rho: float, delta: float = 0.0, **facts: Any) -> None:
+    def charge(self, rho: float, delta: float = 0.0, *, epsilon: float = 0.0, **facts: Any) -> None:
         """Write down what an answer costs, before it is used.
 
         Parameters
         ----------
-        rho, delta : float
+        rho : float
+            Of answers with zero-concentrated privacy.
+        delta : float
+            Besides.
+        epsilon : float
+            Of answers with (epsilon, delta)-privacy and no better account: these just add up.
         **facts
             What else to remember: mechanism, sigma, tables. JSON-able, nothing from the data.
 
@@ -149,8 +157,9 @@ class Ledger:
         DataError
             If the file cannot be written; then nothing is released.
         """
-        self.require(rho, delta)
-        self._append({**facts, "rho": rho, "delta": delta})
+        self.require(rho, delta, epsilon)
+        entry = {**facts, "rho": rho, "delta": delta}
+        self._append({**entry, "epsilon_charged": epsilon} if epsilon else entry)
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         stamp = {
@@ -181,7 +190,9 @@ class Ledger:
             before = ["", *map(_digest, lines[:-1])]
             good = bool(parsed) and parsed[0]["ledger"] == "synthgan" and parsed[0]["format"] == 1
             good = good and all(p["after"] == b for p, b in zip(parsed, before, strict=True))
-            good = good and all(p["rho"] >= 0 and p["delta"] >= 0 for p in parsed[1:])
+            good = good and all(
+                min(p["rho"], p["delta"], p.get("epsilon_charged", 0.0)) >= 0 for p in parsed[1:]
+            )
         except OSError as error:
             raise DataError(f"Cannot read {self.path}: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError):
