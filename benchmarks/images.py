@@ -109,7 +109,7 @@ def step_times(folder: Path) -> dict[str, float]:
     import torch.nn.functional as F
 
     from synthgan import ImageGAN
-    from synthgan.estimators.image_gan import PRESETS
+    from synthgan.estimators.image_presets import PRESETS
     from synthgan.networks.images import ConvolutionalCritic, ConvolutionalGenerator
 
     x, _, _, _ = load(folder)

@@ -2,6 +2,7 @@
 
     python benchmarks/translation.py --data DATA             # all, about an hour on one core
     python benchmarks/translation.py --data DATA --only "negative cyclegan"
+    python benchmarks/translation.py --memory                # peak memory of both modes, a minute
     python benchmarks/translation.py --render                # rewrite the page
 
 DATA is a folder with ``mnist10k.npz``: 8,000 digits to learn (``x_train``, ``y_train``) and 2,000
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import multiprocessing
 import platform
 import resource
 import time
@@ -133,6 +135,23 @@ def measure(run: str, folder: Path, seed: int) -> dict[str, Any]:
     return found
 
 
+def measure_memory(mode: str, side: int) -> float:
+    """Return by how many GiB three steps on RGB images raise the peak of this process.
+
+    A fit of small images comes first, so that what torch loads once does not count.
+    """
+    from synthgan import ImageTranslator
+    from synthgan.estimators.image_translator import MODES
+
+    options = dataclasses.replace(MODES[mode], steps=3)
+    images = np.random.default_rng(0).integers(0, 256, (200, side, side, 3)).astype(np.uint8)
+    model = ImageTranslator(mode, options=options, align=False, random_state=0, verbose=0)
+    model.fit(images[:100, :8, :8], images[100:, :8, :8])
+    before = peak_gib()
+    model.fit(images[:100], images[100:])
+    return peak_gib() - before
+
+
 def render(results: dict[str, Any]) -> str:
     """Return the Markdown of all results."""
     head = ["domain B", "mode", "alignment", "labels kept", "real digits", "error", "untranslated"]
@@ -149,6 +168,14 @@ def render(results: dict[str, Any]) -> str:
         cells += [f"{entry[k]:.3f}" if k in entry else "-" for k in ("kept_back", "cycle")]
         cells += [f"{entry['seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
+    if "memory" in results:
+        lines += [
+            "",
+            "| growth of peak memory, GiB, RGB of side | cyclegan | cut |",
+            "|---|---|---|",
+        ]
+        for side, found in results["memory"].items():
+            lines.append(f"| {side} | {found['cyclegan']:.2f} | {found['cut']:.2f} |")
     facts = results["machine"]
     lines += ["", f"Seed 0, one thread ({facts['processor']}), torch {facts['torch']}."]
     return "\n".join(lines)
@@ -162,10 +189,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of mnist10k.npz")
     parser.add_argument("--only", nargs="*", default=RUNS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--memory", action="store_true", help="measure memory alone")
     parser.add_argument("--render", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
-    if not options.render:
+    if options.memory:
+        fresh = multiprocessing.get_context("spawn")  # a peak is that of a whole process
+        for side in (28, 64, 128):
+            for mode in ("cyclegan", "cut"):
+                with fresh.Pool(1) as pool:
+                    found = pool.apply(measure_memory, (mode, side))
+                results.setdefault("memory", {}).setdefault(str(side), {})[mode] = found
+        RESULTS.write_text(json.dumps(results, indent=1))
+    elif not options.render:
         import torch
 
         torch.set_num_threads(1)

@@ -30,12 +30,12 @@ from synthgan.adversarial.private_images import PrivateSgdOptions
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.image_form import ImageForm
+from synthgan.estimators.image_presets import PRESETS, build_networks, draw_networks
 from synthgan.estimators.private_images import fit_images_by_dp_sgd, fit_images_privately
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import ParameterError
 from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.factors import FactorGenerator
-from synthgan.networks.images import ARCHITECTURES
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.training import Callback
@@ -48,33 +48,6 @@ __all__ = ["PRESETS", "ImageGAN"]
 Pixels = npt.NDArray[np.uint8]
 
 _PREVIEWED = 64
-
-#: Architecture and options by name.
-PRESETS: dict[str, tuple[str, ImageOptions]] = {
-    "resnet": ("residual", ImageOptions()),
-    "dcgan": (
-        "convolutional",
-        ImageOptions(
-            batch_size=128,
-            betas=(0.5, 0.999),
-            loss="non-saturating",
-            penalty=0.0,
-            ema=0.0,
-            distortions=(),
-        ),
-    ),
-    "vanilla": (
-        "dense",
-        ImageOptions(
-            batch_size=128,
-            betas=(0.5, 0.999),
-            loss="non-saturating",
-            penalty=0.0,
-            ema=0.0,
-            distortions=(),
-        ),
-    ),
-}
 
 
 class ImageGAN(BaseSynthesizer):
@@ -233,13 +206,9 @@ class ImageGAN(BaseSynthesizer):
         coder = ConditionCoder.fit(found.labels)
         encoded = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, encoded)
-        architecture, own = PRESETS[self.preset]
-        options = self.options or own
+        options = self.options or PRESETS[self.preset][1]
         assert isinstance(options, ImageOptions)
-        networks = _build(architecture, form, self.latent, coder, self.width)
-        for network, purpose in zip(networks, ("generator", "critic"), strict=True):
-            network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
-            placed(network, device)
+        networks = draw_networks(self._build(coder), seed, device)
         pixels = as_bytes(found.pixels)
         conditions = torch.from_numpy(encoded)
         kept, held_out = _split(len(found), seed)
@@ -262,6 +231,9 @@ class ImageGAN(BaseSynthesizer):
         self.seconds_ = run.finish()
         return self
 
+    def _build(self, coder: ConditionCoder) -> tuple[torch.nn.Module, torch.nn.Module]:
+        return build_networks(self.preset, self._form, self.latent, coder, self.width)
+
     def _fit_privately(
         self, found: ImageSet, device: torch.device, seed: int, started: float
     ) -> Self:
@@ -269,16 +241,8 @@ class ImageGAN(BaseSynthesizer):
         if isinstance(self.options, PrivateSgdOptions):
             run, seed = self._begin(seed, started)
 
-            def build(coder: ConditionCoder) -> tuple[torch.nn.Module, torch.nn.Module]:
-                architecture, _ = PRESETS[self.preset]
-                networks = _build(architecture, self._form, self.latent, coder, self.width)
-                for network, purpose in zip(networks, ("generator", "critic"), strict=True):
-                    network.reset(torch_generator(seed, purpose))  # type: ignore[operator]
-                    placed(network, device)
-                return networks
-
             release = fit_images_by_dp_sgd(
-                found, self.privacy, build, self.options, device=device, seed=seed, run=run
+                found, self.privacy, self._build, self.options, device=device, seed=seed, run=run
             )
         else:
             release = fit_images_privately(found, self.privacy)
@@ -484,26 +448,17 @@ class ImageGAN(BaseSynthesizer):
             ).to(device)
             loaded.critic_ = None
             return loaded
-        architecture = PRESETS[loaded.preset][0]
+        if loaded.preset not in PRESETS:
+            raise ValueError("the preset is unknown")
 
         def build(k: int) -> torch.nn.Module:
-            return _build(architecture, form, loaded.latent, loaded.coder_, loaded.width)[k]
+            return loaded._build(loaded.coder_)[k]
 
         loaded.generator_, loaded.critic_ = (
             placed(rebuild(partial(build, k), with_prefix(tensors, name)), device)
             for k, name in enumerate(("generator", "critic"))
         )
         return loaded
-
-
-def _build(
-    architecture: str, form: ImageForm, latent: int, coder: ConditionCoder, width: int
-) -> tuple[torch.nn.Module, torch.nn.Module]:
-    make_generator, make_critic = ARCHITECTURES[architecture]
-    return (
-        make_generator(form.size, form.channels, latent, coder.width, width),
-        make_critic(form.size, form.channels, coder.width, width),
-    )
 
 
 def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from torch import nn
 
 from synthgan.adversarial.private_images import PrivateSgdOptions, fit_images_by_sgd
 from synthgan.encoding.labels import ConditionCoder
+from synthgan.estimators.image_presets import draw_networks
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.images import ImageSet
 from synthgan.networks.factors import FactorGenerator
@@ -140,7 +141,7 @@ def fit_images_by_dp_sgd(
         With one declared class per image, or without labels.
     privacy : DifferentialPrivacy
     build : callable
-        Makes generator and critic for a coder, weights drawn, on `device`.
+        Makes generator and critic for a coder.
     options : PrivateSgdOptions
     device : torch.device
     seed : int
@@ -154,7 +155,8 @@ def fit_images_by_dp_sgd(
     """
     labels = _checked_labels(found, privacy)
     classes = [] if labels is None else _declared(privacy)
-    generator, critic = build(_coder(classes, np.ones(max(len(classes), 1))))
+    networks = build(_coder(classes, np.ones(max(len(classes), 1))))
+    generator, critic = draw_networks(networks, seed, device)
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in critic.modules()):
         raise ParameterError(
             "The critic of this preset normalises over batches, which lets images see each other; "

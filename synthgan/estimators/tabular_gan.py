@@ -15,23 +15,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan._runtime import (
     half_precision,
-    logger,
     resolve_device,
     seed_from,
-    torch_generator,
 )
-from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
+from synthgan.estimators.row_training import LATENT, train_rows
 from synthgan.estimators.table_form import (
     LARGEST_DEPTH,
     LARGEST_WIDTH,
     TableForm,
-    default_width,
     join_target,
-    log_frequencies,
     network_size,
-    split_rows,
 )
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.evaluate import drift
@@ -39,14 +34,13 @@ from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import ParameterError
 from synthgan.generation import TableSampler
 from synthgan.io import read_with_container
-from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
+from synthgan.networks.rows import JointBranch, RowGenerator
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.sampling import Sampler
 from synthgan.schema import Schema
-from synthgan.training import Callback, Run, TrainingOptions
+from synthgan.training import Callback, TrainingOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,9 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["TabularGAN"]
 
 Array = np.ndarray[Any, Any]
-_LATENT = 32
-_LIKELIHOOD_SHARE = 0.6  # of max_time, when an adversarial phase follows
-_CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
 
 
 class TabularGAN(BaseSynthesizer):
@@ -227,7 +218,16 @@ class TabularGAN(BaseSynthesizer):
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
         assert isinstance(options, TrainingOptions)
-        generator, joint, history = self._train(tokens, form, options, seed, device, run)
+        generator, joint, history = train_rows(
+            tokens,
+            form,
+            options,
+            width=self.width,
+            depth=self.depth,
+            seed=seed,
+            device=device,
+            run=run,
+        )
         self.generator_, self.joint_ = generator, joint
         self.history_, self.n_rows_ = history, len(tokens)
         self.suppressed_ = form.encoder.suppressed(table)
@@ -274,65 +274,6 @@ class TabularGAN(BaseSynthesizer):
         self._form.publish(self)
         self.seconds_ = run.finish()
         return self
-
-    def _train(
-        self,
-        codes: Array,
-        form: TableForm,
-        options: TrainingOptions,
-        seed: int,
-        device: torch.device,
-        run: Run,
-    ) -> tuple[RowGenerator, JointBranch | None, list[dict[str, Any]]]:
-        """Train the networks on tokens: likelihood, calibration, adversary."""
-        n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
-        width = self.width or default_width(n_rows)
-        generator = RowGenerator(sizes, n_ordered, width, self.depth or 3, options.dropout)
-        generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
-        if not sizes:
-            return generator.eval(), None, []
-        generator.to(device)
-        held_out, kept = split_rows(n_rows, seed)
-        tokens = torch.from_numpy(codes).to(device)
-        precision = half_precision(device)
-        refine = options.refinement_steps > 0 and len(sizes) > 1
-        result = fit_likelihood(
-            generator,
-            tokens[kept],
-            tokens[held_out],
-            options,
-            seed=seed,
-            precision=precision,
-            run=run.part(_LIKELIHOOD_SHARE if refine else 0.9),
-        )
-        logger.info("likelihood phase ended: %s", result.reason)
-        calibrate(generator, tokens, seed=seed, precision=precision)
-        generator.eval().requires_grad_(False)
-        if not refine:
-            return generator, None, result.history
-        joint = JointBranch(len(sizes), width, _LATENT)
-        critic = RowCritic(sizes, n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
-        joint.reset(torch_generator(seed, "joint branch"))
-        critic.reset(torch_generator(seed, "critic"))
-        refined = fit_adversarial(
-            generator,
-            joint.to(device),
-            critic.to(device),
-            tokens[kept],
-            options,
-            seed=seed,
-            run=run,
-        )
-        logger.info("adversarial phase ended: %s", refined.reason)
-        joint.eval().requires_grad_(False)
-        errors = [
-            few_step_error(Sampler(generator, precision, branch), tokens[kept], seed=seed)
-            for branch in (None, joint)
-        ]
-        refined.history[-1]["few_step_error"] = dict(zip(("without", "with"), errors, strict=True))
-        kept_joint = joint if errors[1] < errors[0] else None
-        logger.info("pair error at two steps %s; branch kept: %s", errors, kept_joint is not None)
-        return generator, kept_joint, result.history + refined.history
 
     # sampling -----------------------------------------------------------------------------------
 
@@ -608,7 +549,7 @@ class TabularGAN(BaseSynthesizer):
         joint = with_prefix(tensors, "joint")
         loaded.joint_ = None
         if joint:
-            build = lambda: JointBranch(len(sizes), width, _LATENT)  # noqa: E731
+            build = lambda: JointBranch(len(sizes), width, LATENT)  # noqa: E731
             loaded.joint_ = rebuild(build, joint).to(device)
         return loaded
 
