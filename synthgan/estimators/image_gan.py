@@ -78,8 +78,9 @@ class ImageGAN(BaseSynthesizer):
     privacy : DifferentialPrivacy or None, default None
         Make a simple generator under differential privacy in place of the networks: noisy mean
         images of the classes, a noisy covariance of all images, and small distortions. `preset`,
-        `latent` and `width` have no part in it. With `options` of the type PrivateSgdOptions, the
-        networks are trained instead, the critic by DP-SGD: for experts with a GPU.
+        `latent`, `width`, `max_time`, `preview` and `callbacks` have no part in it. With `options`
+        of the type PrivateSgdOptions, the networks are trained instead, the critic by DP-SGD: for
+        experts with a GPU.
     options : ImageOptions, PrivateSgdOptions or None, default None
         Rarely changed settings; None takes those of the preset.
     preview : path or None, default None
@@ -240,7 +241,6 @@ class ImageGAN(BaseSynthesizer):
         assert self.privacy is not None
         if isinstance(self.options, PrivateSgdOptions):
             run, seed = self._begin(seed, started)
-
             release = fit_images_by_dp_sgd(
                 found, self.privacy, self._build, self.options, device=device, seed=seed, run=run
             )

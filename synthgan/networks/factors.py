@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,4 +76,4 @@ class FactorGenerator(nn.Module):
         arXiv:0910.2120).
         """
         kept = values[values > edge]
-        return (kept + (kept.square() - edge**2).sqrt()) / 2 if math.isfinite(edge) else kept[:0]
+        return (kept + (kept.square() - edge**2).sqrt()) / 2

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from synthgan.exceptions import ParameterError
 
-__all__ = ["epsilon_of", "exponential_rho", "gaussian_rho", "rho_of", "sgd_sigma", "sigma_of"]
+__all__ = ["epsilon_of", "rho_of", "sgd_sigma", "sigma_of"]
 
 
 def epsilon_of(rho: float, delta: float) -> float:
@@ -60,13 +60,11 @@ def rho_of(epsilon: float, delta: float) -> float:
     return rho
 
 
-def gaussian_rho(sigma: float, sensitivity: float) -> float:
-    """Return what Gaussian noise of deviation `sigma` costs, discrete or not."""
-    return sensitivity**2 / (2 * sigma**2)
-
-
 def sigma_of(rho: float, sensitivity: float) -> float:
-    """Return the deviation of the Gaussian noise that `rho` buys."""
+    """Return the deviation of the Gaussian noise that `rho` buys, discrete or not.
+
+    Such noise costs ``sensitivity**2 / (2 * sigma**2)``.
+    """
     return sensitivity / math.sqrt(2 * rho)
 
 
@@ -116,8 +114,3 @@ def sgd_sigma(
         within = spent(middle) <= epsilon
         low, high = (low, middle) if within else (middle, high)
     return high
-
-
-def exponential_rho(epsilon: float) -> float:
-    """Return what one draw of the exponential mechanism costs (arXiv:2004.07223)."""
-    return epsilon**2 / 8

@@ -20,7 +20,7 @@ from synthgan.encoding import TableEncoder
 from synthgan.encoding.ticks import Scale
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.privacy import mechanisms
-from synthgan.privacy.accounting import gaussian_rho, sigma_of
+from synthgan.privacy.accounting import sigma_of
 from synthgan.privacy.ledger import Ledger
 from synthgan.privacy.plan import Marginal
 from synthgan.schema import Column
@@ -107,8 +107,7 @@ class PrivateTable:
         list of ndarray of int64
             One axis per column; counts can be negative.
         """
-        sigma = self.sigma(len(marginals), rho)
-        self._charge(rho, sigma, f"{len(marginals)} marginals")
+        sigma = self._charge(rho, len(marginals), f"{len(marginals)} marginals")
         exact = [self._count(marginal) for marginal in marginals]
         flat = np.concatenate([counts.ravel() for counts in exact])
         noisy = mechanisms.discrete_gaussian(flat, sigma)
@@ -123,7 +122,7 @@ class PrivateTable:
 
         A unit has at most `max_rows` rows in each marginal, all perhaps in one cell.
         """
-        return sigma_of(rho, self.max_rows * math.sqrt(n_marginals))
+        return sigma_of(rho, self._sensitivity(n_marginals))
 
     def select(
         self,
@@ -144,7 +143,7 @@ class PrivateTable:
         penalties : sequence of float, optional
             What is taken off each distance: the noise that measuring would bring.
         """
-        epsilon = math.sqrt(8 * rho)
+        epsilon = math.sqrt(8 * rho)  # one draw costs epsilon**2 / 8 (arXiv:2004.07223)
         self.ledger.charge(
             rho,
             mechanism="exponential",
@@ -179,8 +178,7 @@ class PrivateTable:
             Between the edges of :data:`LOG_EDGES`; the middle bin holds zero.
         float
         """
-        sigma = self.sigma(1, rho)
-        self._charge(rho, sigma, f"bounds of {column.name!r}")
+        sigma = self._charge(rho, 1, f"bounds of {column.name!r}")
         scale = Scale(column, 0, 1, None)
         numbers = scale.to_numbers(self._table[column.name].drop_null())
         found = np.clip(numbers, LOG_EDGES[0], LOG_EDGES[-1])
@@ -197,7 +195,7 @@ class PrivateTable:
 
         sigma = self.sigma(1, rho)
         threshold = self.max_rows + sigma * float(norm.isf(delta / self.max_rows)) + 1
-        self._charge(rho, sigma, f"levels of {name!r}", delta, threshold=threshold)
+        self._charge(rho, 1, f"levels of {name!r}", delta, threshold=threshold)
         counted = _plain(self._table[name].drop_null()).value_counts()
         counted = counted.take(pc.sort_indices(counted.field("values")))  # noise knows no order
         names, counts = counted.field("values"), counted.field("counts").to_numpy()
@@ -205,19 +203,23 @@ class PrivateTable:
         return sorted(names.filter(pa.array(noisy > threshold)).to_pylist())
 
     def _charge(
-        self, rho: float, sigma: float, what: str, delta: float = 0.0, **facts: Any
-    ) -> None:
-        sensitivity = sigma * math.sqrt(2 * rho)
-        assert math.isclose(gaussian_rho(sigma, sensitivity), rho)
+        self, rho: float, n_tables: int, what: str, delta: float = 0.0, **facts: Any
+    ) -> float:
+        """Write down the cost of so many tables of counts, and return the noise that it buys."""
+        sigma = self.sigma(n_tables, rho)
         self.ledger.charge(
             rho,
             delta,
             mechanism="discrete Gaussian",
             sigma=sigma,
-            sensitivity=sensitivity,
+            sensitivity=self._sensitivity(n_tables),
             what=what,
             **facts,
         )
+        return sigma
+
+    def _sensitivity(self, n_tables: int) -> float:
+        return self.max_rows * math.sqrt(n_tables)
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
