@@ -50,7 +50,7 @@ class MarginalOptions:
     """
 
     rows: int = 1000
-    steps: int = 1000
+    steps: int = 3000
     learning_rate: float = 0.05
     shrinkage: float = 0.6
     triples: float = 0.5

@@ -43,6 +43,17 @@ example:
 """
 
 
+LEDGER_HELP = """\
+examples:
+  synthgan ledger init people.ledger --epsilon 2 --delta 1e-7
+  synthgan fit people.parquet -o m.synthgan --epsilon 1.5 --delta 1e-7 --ledger people.ledger
+  synthgan sample m.synthgan -n 10000 -o out.parquet
+  synthgan distances people.parquet out.parquet --model m.synthgan --epsilon 0.5 --delta 1e-7 \\
+      --ledger people.ledger
+  synthgan ledger show people.ledger
+"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -85,19 +96,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="keep the state here; the same command goes on from it if it was interrupted",
     )
     private = one.add_argument_group("differential privacy")
-    private.add_argument(
-        "--epsilon", metavar="E", type=float, help="promise it: 1 is strong, 10 is weak"
-    )
-    private.add_argument("--delta", metavar="D", type=float, help="far below one over the rows")
+    _add_budget(private, "promise it: 1 is strong, 10 is weak", "far below one over the rows")
     private.add_argument(
         "--domain", metavar="FILE", type=Path,
         help="public levels and bounds, see: synthgan domain --help; without it, a part of the "
         "budget buys them",
     )  # fmt: skip
-    private.add_argument("--unit", metavar="C", help="the column that says whose row it is (rows)")
-    private.add_argument(
-        "--max-rows", metavar="N", type=_positive, help="rows per unit that are used (1)"
-    )
+    _add_unit(private)
     private.add_argument(
         "--ledger", metavar="FILE", type=Path, help="what was spent, over fits (MODEL.ledger)"
     )
@@ -109,6 +114,22 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("data", metavar="DATA", help="table whose columns are named: .parquet or .csv")
     one.add_argument("-o", "--output", metavar="FILE", type=Path, help="file (standard output)")
     one.add_argument("--unit", metavar="C", help="the column that says whose row it is")
+
+    one = verb(verbs.ledger, epilog=LEDGER_HELP)
+    one.add_argument("action", choices=("init", "show"), help="begin one, or show it")
+    one.add_argument("file", metavar="FILE", type=Path, help="the ledger")
+    _add_budget(one, "the budget, of init", "the budget, of init")
+    one.add_argument("--unit", metavar="C", help="the column that says whose row it is (rows)")
+
+    one = verb(verbs.distances, epilog=LEDGER_HELP)
+    one.add_argument("train", metavar="REAL", help="the real table; it is asked with noise only")
+    one.add_argument("synthetic", metavar="SYNTHETIC", help="the table to judge; public")
+    _add_budget(one, "what this may cost", "far below one over the rows", required=True)
+    one.add_argument("--model", metavar="M", help="model fitted under privacy: gives its domain")
+    one.add_argument("--domain", metavar="FILE", type=Path, help="public levels and bounds")
+    _add_unit(one)
+    one.add_argument("--ledger", metavar="FILE", type=Path, help="the ledger that is charged")
+    _add_seed(one, 0)
 
     one = verb(verbs.sample, epilog=WHERE_HELP)
     one.add_argument("model", metavar="MODEL", help="model file written by fit")
@@ -192,6 +213,18 @@ def _add_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--holdout", metavar="H", help="real rows that the model never saw")
     parser.add_argument(
         "--model", metavar="M", help="the model file: adds its curves and its privacy line"
+    )
+
+
+def _add_budget(parser: Any, epsilon: str, delta: str, *, required: bool = False) -> None:
+    parser.add_argument("--epsilon", metavar="E", type=float, help=epsilon, required=required)
+    parser.add_argument("--delta", metavar="D", type=float, help=delta, required=required)
+
+
+def _add_unit(parser: Any) -> None:
+    parser.add_argument("--unit", metavar="C", help="the column that says whose row it is (rows)")
+    parser.add_argument(
+        "--max-rows", metavar="N", type=_positive, help="rows per unit that are used (1)"
     )
 
 

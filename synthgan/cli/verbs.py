@@ -100,6 +100,33 @@ def domain(args: argparse.Namespace) -> Answer:
     return Answer({"output": str(args.output), **found})
 
 
+def ledger(args: argparse.Namespace) -> Answer:
+    """Begin a ledger of a privacy budget, or show what was spent."""
+    from synthgan.privacy import DifferentialPrivacy, Ledger
+
+    if args.action == "init":
+        if args.epsilon is None or args.delta is None:
+            raise DataError("ledger init needs --epsilon and --delta: the budget of these people.")
+        if args.file.exists():
+            raise DataError(f"{args.file} exists; a ledger is never begun again.")
+        _require_folder(args.file)
+        begin = DifferentialPrivacy(args.epsilon, args.delta, unit=args.unit, ledger=args.file)
+        return Answer(begin.open_ledger().to_dict(), f"wrote {args.file}")
+    if not args.file.exists():
+        raise DataError(f"There is no ledger {args.file}.")
+    found = Ledger(args.file).to_dict()
+    spent = found["spent"]
+    lines = [
+        f"{line['time']}  rho = {line['rho']:.4g}, delta = {line['delta']:.3g}: {line['what']}"
+        for line in found["charges"]
+    ]
+    total = (
+        f"epsilon = {spent['epsilon']:.4g} of {found['epsilon']:g} is spent at delta = "
+        f"{found['delta']:g}, for each {found['unit']} added or removed"
+    )
+    return Answer(found, "\n".join([*lines, total]))
+
+
 def sample(args: argparse.Namespace) -> Answer:
     """Draw synthetic rows from a model file."""
     from synthgan.estimators.base import load_model
@@ -215,6 +242,32 @@ def _write_card(args: argparse.Namespace, report: Any) -> None:
         card = model_card(load_model(args.model, device="cpu").describe(), report, args.model)
     card.write(args.card)
     _say(args, f"wrote {args.card}")
+
+
+def distances(args: argparse.Namespace) -> Answer:
+    """Measure under differential privacy how far a synthetic table is from the real one."""
+    from synthgan.estimators.base import load_model
+    from synthgan.privacy import DifferentialPrivacy
+    from synthgan.privacy.distances import measure_distances
+
+    domain = args.domain
+    if domain is None:
+        if args.model is None:
+            raise DataError("Give --domain, or the --model that was fitted under privacy.")
+        gan = load_model(args.model, device="cpu")
+        if getattr(gan, "privacy_", None) is None:
+            raise DataError(f"{args.model} was fitted without privacy; give a public --domain.")
+        domain = gan.schema_
+    privacy = DifferentialPrivacy(
+        args.epsilon,
+        args.delta,
+        domain=domain,
+        unit=args.unit,
+        max_rows=args.max_rows or 1,
+        ledger=args.ledger,
+    )
+    found = measure_distances(args.train, args.synthetic, privacy, random_state=args.seed)
+    return Answer(found.to_dict(), str(found))
 
 
 def verify(args: argparse.Namespace) -> Answer:

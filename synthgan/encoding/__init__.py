@@ -179,6 +179,23 @@ class TableEncoder:
             codes[:, i] = coder.encode(table[column.name])
         return TokenTable(codes, self.sizes)
 
+    def confine(self, table: pa.Table) -> tuple[Array, dict[str, int]]:
+        """Return tokens of a table whose cells may lie outside a declared schema.
+
+        Returns
+        -------
+        ndarray of int64, shape (rows, columns)
+            Those cells are moved to the nearest value.
+        dict of str to int
+            How many they are, in each column that has some.
+        """
+        found = [
+            coder.confine(table[column.name])
+            for column, coder in zip(self.schema, self.coders, strict=True)
+        ]
+        outside = {c.name: n for c, (_, n) in zip(self.schema, found, strict=True) if n}
+        return np.column_stack([codes for codes, _ in found]), outside
+
     def decode(
         self,
         codes: Array,

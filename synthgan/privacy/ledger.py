@@ -39,8 +39,9 @@ class Ledger:
         None keeps the ledger in memory, for one fit.
     epsilon, delta : float, optional
         The budget of a new file; an old file has its own, and must be given none or the same.
-    unit : str, default "row"
-        What is protected: a row, or all rows of one value of the column that is named.
+    unit : str, optional
+        What is protected: all rows of one value of the column that is named, or ``"row"``, which
+        is what a new file gets by default. An old file must protect the same.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class Ledger:
         *,
         epsilon: float | None = None,
         delta: float | None = None,
-        unit: str = "row",
+        unit: str | None = None,
     ) -> None:
         self.path = None if path is None else Path(path)
         self._lines: list[str] = []
@@ -80,6 +81,7 @@ class Ledger:
         else:
             if epsilon is None or delta is None:
                 raise BudgetError(f"No ledger at {path}; give epsilon and delta to begin one.")
+            unit = unit or "row"
             budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
             budget["adjacency"] = f"add or remove a {unit}"
             self._append({"ledger": "synthgan", "format": 1, **budget})
@@ -203,14 +205,14 @@ class Ledger:
             )
         return lines
 
-    def _require_same(self, epsilon: float | None, delta: float | None, unit: str) -> None:
+    def _require_same(self, epsilon: float | None, delta: float | None, unit: str | None) -> None:
         given = {"epsilon": epsilon, "delta": delta}
         for name, value in given.items():
             if value is not None and value != getattr(self, name):
                 raise BudgetError(
                     f"{self.path} has a budget of {name} = {getattr(self, name):g}, not {value:g}."
                 )
-        if unit != self.unit:
+        if unit not in (None, self.unit):
             raise BudgetError(f"{self.path} protects the unit {self.unit!r}, not {unit!r}.")
 
     def to_dict(self) -> dict[str, Any]:

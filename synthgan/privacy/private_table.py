@@ -25,7 +25,7 @@ from synthgan.privacy.ledger import Ledger
 from synthgan.privacy.plan import Marginal
 from synthgan.schema import Column
 
-__all__ = ["PrivateTable"]
+__all__ = ["PrivateTable", "count_cells"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -83,14 +83,9 @@ class PrivateTable:
             How many cells of each column were outside the domain, and were moved to its nearest
             value. For the eyes of the holder of the data alone: it has no noise.
         """
-        found = [
-            coder.confine(self._table[column.name])
-            for column, coder in zip(encoder.schema, encoder.coders, strict=True)
-        ]
-        self._codes = np.column_stack([codes for codes, _ in found])
+        self._codes, outside = encoder.confine(self._table)
         self._sizes, self._exact = encoder.sizes, {}
-        counts = {c.name: n for c, (_, n) in zip(encoder.schema, found, strict=True) if n}
-        return counts
+        return outside
 
     def measure(self, marginals: Sequence[Marginal], rho: float) -> list[Counts]:
         """Return the counts of several marginals, with the same noise in each cell.
@@ -151,20 +146,44 @@ class PrivateTable:
             sensitivity=self.max_rows,
             what=f"one of {len(marginals)} marginals",
         )
-        gaps = [
-            np.abs(self._count(marginal) - answer).sum()
-            for marginal, answer in zip(marginals, answers, strict=True)
-        ]
-        scores = np.array(gaps, np.float64) - np.asarray(penalties or 0.0)
+        scores = self._gaps(marginals, answers) - np.asarray(penalties or 0.0)
         return mechanisms.noisy_maximum(scores, epsilon, self.max_rows)
+
+    def distances(
+        self, marginals: Sequence[Marginal], answers: Sequence[Counts], rho: float
+    ) -> Counts:
+        """Return how far the counts of marginals are from `answers`, with noise.
+
+        Parameters
+        ----------
+        marginals : sequence of tuple of int
+        answers : sequence of ndarray of int64
+            Counts, of a model or a synthetic table.
+        rho : float
+            What all of them cost together: as much as the counts themselves with the same noise,
+            but a distance has that noise once, and a table in each cell.
+
+        Returns
+        -------
+        ndarray of int64, shape (marginals,)
+            Sums of absolute gaps.
+        """
+        sigma = self._charge(rho, len(marginals), f"distances of {len(marginals)} marginals")
+        return mechanisms.discrete_gaussian(self._gaps(marginals, answers), sigma)
+
+    def _gaps(self, marginals: Sequence[Marginal], answers: Sequence[npt.NDArray[Any]]) -> Any:
+        return np.array(
+            [
+                np.abs(self._count(marginal) - answer).sum()
+                for marginal, answer in zip(marginals, answers, strict=True)
+            ]
+        )
 
     def _count(self, marginal: Marginal) -> Counts:
         if self._codes is None:
             raise RuntimeError("bind an encoder first")
         if marginal not in self._exact:  # selection asks for the same ones again and again
-            shape = tuple(self._sizes[j] for j in marginal)
-            cells = np.ravel_multi_index(tuple(self._codes[:, j] for j in marginal), shape)
-            self._exact[marginal] = np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+            self._exact[marginal] = count_cells(self._codes, self._sizes, marginal)
         return self._exact[marginal]
 
     # what a domain is made of, where nobody declared it -------------------------------------------
@@ -220,6 +239,26 @@ class PrivateTable:
 
     def _sensitivity(self, n_tables: int) -> float:
         return self.max_rows * math.sqrt(n_tables)
+
+
+def count_cells(codes: Counts, sizes: Sequence[int], marginal: Marginal) -> Counts:
+    """Return how many rows each combination of the tokens of some columns has.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (rows, columns)
+    sizes : sequence of int
+        Tokens of each column.
+    marginal : tuple of int
+
+    Returns
+    -------
+    ndarray of int64
+        One axis per column of `marginal`.
+    """
+    shape = tuple(sizes[j] for j in marginal)
+    cells = np.ravel_multi_index(tuple(codes[:, j] for j in marginal), shape)
+    return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -58,6 +58,36 @@ def test_a_domain_is_written_filled_in_and_used(data, tmp_path, capsys):
     assert "Differential privacy: epsilon = 4" in capsys.readouterr().out
 
 
+def test_one_ledger_for_a_fit_and_its_distances(data, tmp_path, capsys):
+    domain, model = tmp_path / "domain.json", tmp_path / "m.synthgan"
+    main(["domain", "init", str(data), "-o", str(domain), "--unit", "who"])
+    found = json.loads(domain.read_text())
+    found["columns"][1]["levels"], found["columns"][2]["bounds"] = ["a", "b"], [0, 120]
+    domain.write_text(json.dumps(found))
+    ledger, out = tmp_path / "people.ledger", tmp_path / "out.parquet"
+    begin = ["ledger", "init", str(ledger), "--delta", "1e-5", "--unit", "who"]
+    assert main(begin) == 1
+    assert main([*begin, "--epsilon", "5"]) == 0
+    assert main([*begin, "--epsilon", "5"]) == 1
+    assert "never begun again" in capsys.readouterr().err
+    people = ["--delta", "1e-5", "--unit", "who", "--max-rows", "3", "--ledger", str(ledger)]
+    fit = ["fit", str(data), "-o", str(model), "--domain", str(domain), "--quiet", *people]
+    assert main([*fit, "--epsilon", "3"]) == 0
+    assert main(["sample", str(model), "-n", "900", "-o", str(out), "--quiet"]) == 0
+    capsys.readouterr()
+    compare = ["distances", str(data), str(out), *people, "--epsilon", "2"]
+    assert main(compare) == 1
+    assert "Give --domain, or the --model" in capsys.readouterr().err
+    assert main([*compare, "--model", str(model)]) == 0
+    assert "columns, mean" in capsys.readouterr().out
+    assert main(["ledger", "show", str(ledger)]) == 0
+    shown = capsys.readouterr().out
+    assert "distances of 3 marginals" in shown
+    assert " of 5 is spent at delta = 1e-05, for each who added" in shown
+    assert main([*compare, "--domain", str(domain), "--epsilon", "4"]) == 1
+    assert "Nothing was released" in capsys.readouterr().err
+
+
 def test_a_template_on_standard_output(data, capsys):
     assert main(["domain", "init", str(data)]) == 0
     assert json.loads(capsys.readouterr().out)["columns"][0]["name"] == "who"
