@@ -26,6 +26,7 @@ __all__ = [
     "join_target",
     "log_frequencies",
     "network_size",
+    "resolve_schema",
     "split_rows",
 ]
 
@@ -86,7 +87,7 @@ class TableForm:
             If the table does not fit the schema, is too short, or has no column `target`.
         """
         table, container = join_target(data, y)
-        found = _resolve_schema(schema, table, min_count)
+        found = resolve_schema(schema, table, min_count)
         _check_rows(table, found)
         if target is not None and target not in found:
             raise DataError(f"target={target!r} is not a column of the table.")
@@ -220,7 +221,7 @@ def join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
     return joined, Container(container.kind, labels, (*container.dtypes, *kind.dtypes))
 
 
-def _resolve_schema(
+def resolve_schema(
     schema: Schema | Mapping[str, Any] | None, table: pa.Table, min_count: int
 ) -> Schema:
     """Return the schema that was given, or one inferred from the table."""

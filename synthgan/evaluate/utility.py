@@ -4,13 +4,11 @@ References
 ----------
 .. [1] C. Esteban, S. Hyland, G. Rätsch, "Real-valued (Medical) Time Series Generation with
    Recurrent Conditional GANs", 2017, which named "train on synthetic, test on real".
-.. [2] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017: the expected
-   calibration error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
+from synthgan.evaluate.classification import (
+    STATISTICS_OF_CLASSES,
+    Statistic,
+    Weights,
+    statistics_of_classes,
+)
 from synthgan.evaluate.intervals import bootstrap_interval
 from synthgan.evaluate.learners import features, make_learner, quietly, row_limit
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import weighted_auc
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table, Task
 
@@ -36,8 +39,6 @@ MIN_GROUP_ROWS = 30
 #: A level is named only if this many train rows hold it.
 MIN_NAMED_ROWS = 10
 MIN_RANKING_ROWS = 100
-_LEAST_PROBABILITY = 1e-6
-_CALIBRATION_BINS = 10
 
 REPORTED = ("boosting", "linear", "mlp")
 RANKED = (*REPORTED, "tree", "forest", "neighbours")
@@ -45,18 +46,11 @@ _FAST = ("boosting", "linear")
 
 #: Statistics of a task, the main one first: name, which way is better, best value.
 STATISTICS: dict[Task, list[tuple[str, Direction, float]]] = {
-    "classification": [
-        ("auc", "higher", 1.0),
-        ("log_loss", "lower", 0.0),
-        ("ece", "lower", 0.0),
-        ("minority_f1", "higher", 1.0),
-    ],
+    "classification": STATISTICS_OF_CLASSES,
     "regression": [("rmse", "lower", 0.0), ("r2", "higher", 1.0)],
 }
 
 Floats = npt.NDArray[np.float64]
-Weights = npt.NDArray[np.int64]
-Statistic = Callable[[Weights], float]
 
 
 # --- measures ------------------------------------------------------------------------------------
@@ -333,12 +327,7 @@ def _statistics(
     classes, y = np.unique(y_train, return_inverse=True)
     model.fit(x_train, y)
     probability = np.asarray(model.predict_proba(x_test), dtype=np.float64)
-    return {
-        "auc": _mean_auc(probability, classes, y_test),
-        "log_loss": _log_loss(probability, classes, y_test),
-        "ece": _calibration_error(probability, classes, y_test),
-        "minority_f1": _f1(probability, classes, y_test, minority),
-    }
+    return statistics_of_classes(probability, classes, y_test, minority)
 
 
 def _regression_statistics(predicted: Floats, y: Floats, scale: float) -> dict[str, Statistic]:
@@ -354,52 +343,6 @@ def _regression_statistics(predicted: Floats, y: Floats, scale: float) -> dict[s
         return 1 - error / variance if variance > 0 else float("nan")
 
     return {"rmse": rmse, "r2": r2}
-
-
-def _mean_auc(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]) -> Statistic:
-    """Return the mean one-versus-rest AUC over the classes of `y`."""
-    present = list(np.unique(y))
-    if len(present) == 2 and set(present) == set(classes):
-        present = present[1:]  # the two curves mirror each other
-    column = {label: k for k, label in enumerate(classes)}
-    curves = [
-        weighted_auc(probability[:, column[c]] if c in column else np.zeros(len(y)), y == c)
-        for c in present
-    ]
-    return lambda weights: float(np.mean([curve(weights) for curve in curves]))
-
-
-def _log_loss(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]) -> Statistic:
-    place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-    known = classes[place] == y
-    of_truth = np.where(known, probability[np.arange(len(y)), place], 0.0)
-    losses = -np.log(np.maximum(of_truth, _LEAST_PROBABILITY))
-    return lambda weights: float(np.average(losses, weights=weights))
-
-
-def _calibration_error(
-    probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]
-) -> Statistic:
-    best = probability.argmax(axis=1)
-    confidence = probability[np.arange(len(y)), best]
-    gaps = (classes[best] == y) - confidence
-    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
-    return lambda weights: float(
-        np.abs(np.bincount(bins, weights=gaps * weights)).sum() / weights.sum()
-    )
-
-
-def _f1(
-    probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any], positive: int | None
-) -> Statistic:
-    guessed, true = classes[probability.argmax(axis=1)] == positive, y == positive
-    hits, size = guessed & true, guessed.astype(np.int64) + true
-
-    def f1(weights: Weights) -> float:
-        total = float((size * weights).sum())
-        return 2 * float((hits * weights).sum()) / total if total else 0.0
-
-    return f1
 
 
 # --- scores --------------------------------------------------------------------------------------

@@ -4,13 +4,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
+from synthgan.evaluate.classification import _calibration_error, _f1, _log_loss, _mean_auc
 from synthgan.evaluate.measure import Setting
 from synthgan.evaluate.tables import read_tables
 from synthgan.evaluate.utility import (
-    _calibration_error,
-    _f1,
-    _log_loss,
-    _mean_auc,
     augmented,
     groups,
     ranking,

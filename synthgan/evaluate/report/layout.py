@@ -16,9 +16,11 @@ __all__ = [
     "MAX_TABLE_ROWS",
     "Data",
     "Part",
+    "document",
     "draw_fit",
     "figure",
     "fragment",
+    "notebook",
     "page",
     "scrolling",
     "table",
@@ -35,7 +37,7 @@ Part = tuple[str, str, Callable[[Data], str]]
 
 
 def page(data: Data, facts: Sequence[str], parts: Mapping[str, Part]) -> str:
-    """Return a report as one HTML document, without scripts, fonts or anything to download.
+    """Return a report as one HTML document.
 
     Parameters
     ----------
@@ -54,15 +56,25 @@ def page(data: Data, facts: Sequence[str], parts: Mapping[str, Part]) -> str:
         body.append(f'<h2 id="{name}">{title}</h2><p class="muted">{text}</p>')
         body += [_score_tables(data, name), pictures(data)]
     body.append(draw_fit(data))
+    return document("Synthetic data report", "".join(body))
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole HTML document, without scripts, fonts or anything to download."""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>Synthetic data report</title><style>{_style()}"
+        f"<title>{escape(title)}</title><style>{_style()}"
         "body{margin:0}body.sg{padding:1.2rem clamp(.8rem,4vw,3rem) 4rem}"
         "main{max-width:1150px;margin:auto}</style></head>"
-        f'<body class="sg"><main>{"".join(body)}</main></body></html>\n'
+        f'<body class="sg"><main>{body}</main></body></html>\n'
     )
+
+
+def notebook(body: str) -> str:
+    """Return a part of a notebook."""
+    return f'<style>{_style()}</style><div class="sg">{body}</div>'
 
 
 def fragment(data: Data, facts: Sequence[str], parts: Mapping[str, Part]) -> str:
@@ -73,7 +85,7 @@ def fragment(data: Data, facts: Sequence[str], parts: Mapping[str, Part]) -> str
         for name, part in parts.items()
         if _of_section(data, name)
     )
-    return f'<style>{_style()}</style><div class="sg">{summary}{tables}</div>'
+    return notebook(summary + tables)
 
 
 def _style() -> str:
