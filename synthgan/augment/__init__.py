@@ -1,16 +1,18 @@
-"""More training rows: an over-sampler, and a trial that says whether they help."""
+"""More training rows, shown to help; and samples with the shares that somebody wants."""
 
 from __future__ import annotations
 
-try:
-    import imblearn  # noqa: F401  (the interface, and the ways to compare with)
-except ImportError as error:
-    raise ImportError(
-        'synthgan.augment needs imbalanced-learn: pip install "synthgan[augment]".'
-    ) from error
-
 from synthgan.augment.decision import Augmentation, augment
 from synthgan.augment.oversampling import GANOverSampler
+from synthgan.augment.rebalancing import Rebalanced, decouple, rebalance
 from synthgan.augment.ways import Way
 
-__all__ = ["Augmentation", "GANOverSampler", "Way", "augment"]
+__all__ = [
+    "Augmentation",
+    "GANOverSampler",
+    "Rebalanced",
+    "Way",
+    "augment",
+    "decouple",
+    "rebalance",
+]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -122,10 +123,10 @@ def augment(
 
     On every training fold a generator is fitted, and the estimator is trained in several ways: on
     the rows as they are, with class weights, with random oversampling, with SMOTE (SMOTE-NC if
-    there are categories), and with synthetic rows of several kinds and numbers. All are tested on the
-    same real rows. Synthetic rows are accepted if the interval of their gain over the best of the
-    simple ways lies above `margin`. The interval is corrected for overlapping folds, and for the
-    number of ways that were tried.
+    there are categories), and with synthetic rows of several kinds and numbers. All are tested on
+    the same real rows. Synthetic rows are accepted if the interval of their gain over the best of
+    the simple ways lies above `margin`. The interval is corrected for overlapping folds, and for
+    the number of ways that were tried.
 
     Parameters
     ----------
@@ -180,6 +181,7 @@ def augment(
     """
     estimator = make_table_learner() if estimator is None else estimator
     labels = _check(X, y, estimator, margin, confidence, ways)
+    _check_scoring(scoring)
     seed = seed_from(random_state)
     frame = as_frame(X)
     folds = _folds(cv, repeats, frame, labels, seed)
@@ -250,6 +252,19 @@ def _check(
     if len(np.unique(labels)) < 2:
         raise DataError("The target 'y' needs to have more than 1 class. Got 1 class instead.")
     return labels
+
+
+def _check_scoring(scoring: Any) -> None:
+    if scoring in SIGNS or callable(scoring):
+        return
+    try:
+        get_scorer(scoring)
+    except ValueError as error:
+        known = ", ".join(SIGNS)
+        raise ParameterError(
+            f"augment: scoring must be one of {known}, or a scorer of scikit-learn; got "
+            f"{scoring!r}."
+        ) from error
 
 
 def _folds(cv: Any, repeats: int, frame: pd.DataFrame, labels: Labels, seed: int) -> list[Fold]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from synthgan.evaluate.report.figures import draw_bars
+from synthgan.augment.trial import NOTHING
+from synthgan.evaluate.report.figures import draw_intervals
 from synthgan.evaluate.report.layout import document, figure, notebook, table
 
 __all__ = ["page_of"]
@@ -22,6 +23,10 @@ _TITLES = {
     "low": "from",
     "high": "to",
 }
+_NOTE = (
+    "Means over the test folds. Gains have intervals that are corrected for overlapping folds "
+    "(Nadeau and Bengio 2003); those that decide are wider, because several ways were tried."
+)
 
 
 def page_of(answer: Mapping[str, Any], *, whole: bool) -> str:
@@ -34,48 +39,32 @@ def page_of(answer: Mapping[str, Any], *, whole: bool) -> str:
     whole : bool
         A document, or a part of a notebook.
     """
-    rows = answer["table"]
+    rows, made = answer["table"], answer["against_best"]
     names = [name for name in _TITLES if name in rows[0]]
-    cells = [[row[name] for name in names] for row in rows]
-    simple, made = _bars(answer["table"], answer), answer["against_best"]
-    against = [
-        (row["method"], [("fake-bar", row["gain"], (row["low"], row["high"]))]) for row in made
-    ]
+    ours = {row["method"] for row in made}
+    gains = [(_styled(row, ours)) for row in rows if row["method"] != NOTHING]
     scoring, best = answer["scoring"], answer["best_simple"]
     pictures = [
         figure(
             f"Gain in {escape(scoring)} over the rows as they are",
-            "mean over folds, and its interval; right is better",
-            draw_bars(simple, "Gain over the rows as they are"),
+            "right is better",
+            draw_intervals(gains, "Gain over the rows as they are"),
         ),
         figure(
-            f"Gain over {escape(best)}",
-            "the intervals that decide: wider, because several ways were tried",
-            draw_bars(against, f"Gain over {best}"),
+            f"Gain over the best simple way: {escape(best)}",
+            "the intervals that decide",
+            draw_intervals([_styled(row, ours) for row in made], f"Gain over {best}"),
         ),
     ]
-    verdict = "Synthetic rows were added" if answer["accepted"] else "No synthetic rows were added"
+    title = f"Synthetic training rows: {'added' if answer['accepted'] else 'not added'}"
     body = (
-        f"<h1>{verdict}</h1><p>{escape(answer['reason'])}</p>"
-        f"{table([_TITLES[name] for name in names], cells)}"
-        f'<div class="grid pair">{"".join(pictures)}</div>'
+        f"<h1>{title}</h1><p>{escape(answer['reason'])}</p>"
+        f"{table([_TITLES[name] for name in names], [[row[n] for n in names] for row in rows])}"
+        f'<p class="muted">{_NOTE}</p><div class="grid pair">{"".join(pictures)}</div>'
     )
-    return document(verdict, body) if whole else notebook(body)
+    return document(title, body) if whole else notebook(body)
 
 
-def _bars(rows: Any, answer: Mapping[str, Any]) -> list[Any]:
-    made = {row["method"] for row in answer["against_best"]}
-    return [
-        (
-            row["method"],
-            [
-                (
-                    "fake-bar" if row["method"] in made else "real-bar",
-                    row["gain"],
-                    (row["low"], row["high"]),
-                )
-            ],
-        )
-        for row in rows
-        if row["method"] != "nothing"
-    ]
+def _styled(row: Mapping[str, Any], ours: set[str]) -> tuple[str, str, float, tuple[float, float]]:
+    style = "fake-bar" if row["method"] in ours else "third-bar"
+    return row["method"], style, row["gain"], (row["low"], row["high"])

@@ -37,7 +37,7 @@ class Way:
     >>> Way(balance=1.0, keep=0.5).counts({"ill": 20, "well": 80})
     {'ill': 60, 'well': 0}
     >>> print(Way(more=3.0, keep=0.0))
-    3 x as many rows, keep 0
+    +3x rows, keep 0
     """
 
     balance: float = 0.0
@@ -59,9 +59,9 @@ class Way:
         return {k: n + round(self.more * n) - known[k] for k, n in raised.items()}
 
     def __str__(self) -> str:
-        parts = [f"gap closed by {self.balance:.0%}"] if self.balance else []
-        parts += [f"{self.more:g} x as many rows"] if self.more else []
-        return f"{' and '.join(parts)}, keep {self.keep:g}"
+        parts = [f"balance {self.balance:.0%}"] if self.balance else []
+        parts += [f"+{self.more:g}x rows"] if self.more else []
+        return f"{', '.join(parts)}, keep {self.keep:g}"
 
 
 #: What :func:`~synthgan.augment.augment` tries: balance serves F1, more rows serve log-loss.

@@ -10,6 +10,7 @@ __all__ = [
     "draw_bars",
     "draw_curves",
     "draw_heat_map",
+    "draw_intervals",
     "draw_marginal",
     "draw_row_map",
     "shortened",
@@ -282,3 +283,29 @@ def draw_bars(
             y += 12
         y += 8
     return _svg(_WIDTH, y, title, "".join(parts))
+
+
+def draw_intervals(rows: Sequence[tuple[str, str, float, tuple[float, float]]], title: str) -> str:
+    """Return the SVG of a forest plot: a dot and its interval per row, beside a line at zero.
+
+    Parameters
+    ----------
+    rows : sequence of (name, css class, value, interval)
+    title : str
+    """
+    width, label = 1.4 * _WIDTH, 160.0
+    ends = [e for _, _, _, interval in rows for e in interval]
+    low, high = min([*ends, 0.0]), max([*ends, 1e-9])
+    step = (width - label - 60) / (high - low)
+    zero, height = label - low * step, 20.0 * len(rows)
+    parts = [f'<line class="chance" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height:g}"/>']
+    for k, (name, style, value, (start, end)) in enumerate(rows):
+        y = 20 * k + 10
+        ends_at = f'x1="{zero + start * step:.1f}" x2="{zero + end * step:.1f}"'
+        parts.append(
+            f'<text x="{label - 8}" y="{y + 4}" text-anchor="end">{shortened(name, 26)}</text>'
+            f'<line class="whisker" {ends_at} y1="{y}" y2="{y}"/>'
+            f'<circle class="{style}" cx="{zero + value * step:.1f}" cy="{y}" r="4"/>'
+            f'<text class="muted" x="{zero + end * step + 6:.1f}" y="{y + 4}">{value:+.3f}</text>'
+        )
+    return _svg(width, height, title, "".join(parts))
