@@ -94,11 +94,14 @@ def oversample(x: pd.DataFrame, y: pd.Series, seed: int) -> dict[str, tuple[Any,
     known = ClassRows(sampler.generator_, _with_class(x, labels, sampler), labels, "class")
     counts = class_counts(labels)
     wanted = {k: max(counts.values()) - n for k, n in counts.items()}
-    for title, keep, reject in (
-        ("keep 0", 0.0, 0.0), ("keep .5", 0.5, 0.0), ("keep .9", 0.9, 0.0),
-        ("keep .5, reject .3", 0.5, 0.3),
-    ):  # fmt: skip
-        new = known.draw(wanted, keep=keep, reject=reject, seed=seed)
+    for title, settings in (
+        ("focus 0", {"keep": 0.8}),
+        ("focus .5", {"keep": 0.8, "focus": 0.5}),
+        ("keep .5", {"keep": 0.5, "focus": 1.0}),
+        ("keep 0", {"keep": 0.0, "focus": 1.0}),
+        ("reject .3", {"keep": 0.8, "focus": 1.0, "reject": 0.3}),
+    ):
+        new = known.draw(wanted, seed=seed, **settings)
         rows = pd.concat([x, new.rows.astype(x.dtypes.to_dict())], ignore_index=True)
         out[f"GANOverSampler, {title}"] = (rows, np.concatenate([labels, new.labels]), 0.0)
     return out
@@ -196,7 +199,7 @@ def render_keep(results: dict[str, Any]) -> str:
     lines = ["| settings | learner | AUC | log-loss | minority F1 |", "|---|---|---|---|---|"]
     for name in names:
         less = found.xs(name, level="method").sub(smote)
-        title = "keep .8 (default)" if name == "GANOverSampler" else name.split(", ", 1)[1]
+        title = "default: keep .8, focus 1" if name == "GANOverSampler" else name.split(", ", 1)[1]
         for learner, part in less.groupby("learner"):
             means = part.groupby("table").mean()
             cells = [f"{means[f].mean() * 100:+.1f}" for f in ("auc", "log_loss", "minority_f1")]

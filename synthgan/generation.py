@@ -101,15 +101,41 @@ class TableSampler:
         return _put_back(pa.concat_tables(tables), given)
 
     def log_likelihood(self, table: pa.Table, n_orders: int) -> Array:
-        """Return the mean log-probability of each row over `n_orders` random orders, (rows,)."""
-        codes = self.encoder.encode(table).codes[:, self.active].astype(np.int64)
+        """Return the mean log-probability of each row over `n_orders` random orders, (rows,).
+
+        Of the columns that `table` has, if it lacks some.
+        """
+        codes, there = self._encode_some(table)
         scores = np.zeros(len(codes))
         if self.active:
             for start in range(0, len(codes), 8 * BLOCK):
                 rows = slice(start, start + 8 * BLOCK)
                 part = torch.from_numpy(codes[rows]).to(self.sampler.device)
-                scores[rows] = self.sampler.log_likelihood(part, n_orders, seed=0).cpu().numpy()
+                scores[rows] = self.sampler.log_likelihood(part, n_orders, 0, there).cpu().numpy()
         return scores
+
+    def log_shares_given(self, table: pa.Table, column: str) -> Array:
+        """Return log-probabilities of the tokens of a column, given the others, (rows, tokens)."""
+        codes, _ = self._encode_some(table)
+        variable = self.active.index(self.encoder.index(column))
+        parts = [
+            self.sampler.log_shares_given(
+                torch.from_numpy(codes[start : start + 8 * BLOCK]).to(self.sampler.device), variable
+            )
+            for start in range(0, len(codes), 8 * BLOCK)
+        ]
+        return torch.cat(parts).double().cpu().numpy()
+
+    def _encode_some(self, table: pa.Table) -> tuple[Array, list[int] | None]:
+        """Return tokens of the active columns, and which of these the table has; None is all."""
+        codes = np.zeros((table.num_rows, len(self.active)), np.int64)
+        there = []
+        for k, j in enumerate(self.active):
+            name = self.encoder.schema.names[j]
+            if name in table.column_names:
+                codes[:, k] = self.encoder.coders[j].encode(table[name])
+                there.append(k)
+        return codes, there if len(there) < len(self.active) else None
 
     def _draw(
         self,

@@ -211,6 +211,8 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         return _from_pandas(data)
     if isinstance(data, np.ndarray):
         return _from_numpy(data)
+    if hasattr(data, "toarray"):
+        raise DataError("Sparse matrices are not supported; pass matrix.toarray().")
     if isinstance(data, pd.Series):
         raise DataError("Expected a table, got a pandas Series; use series.to_frame().")
     if isinstance(data, pa.RecordBatch):
@@ -223,6 +225,8 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         _require_unique(table.column_names)
         kind = "polars" if type(data).__module__.split(".")[0] == "polars" else "arrow"
         return table, Container(kind)
+    if hasattr(data, "__array__"):
+        return _from_numpy(np.asarray(data))
     if isinstance(data, (list, dict)):
         raise DataError(
             f"Expected a table, got a {type(data).__name__}; use pandas.DataFrame(...)."
@@ -302,7 +306,9 @@ def _series_to_arrow(series: pd.Series[Any], name: str) -> pa.Array | pa.Chunked
     if isinstance(dtype, pd.IntervalDtype):
         raise SchemaError(f"Column {name!r} holds intervals; use their left and right ends.")
     if dtype.kind == "c":
-        raise SchemaError(f"Column {name!r} is complex; split it into real and imaginary parts.")
+        raise SchemaError(
+            f"Complex data not supported: column {name!r}; split it into real and imaginary parts."
+        )
     if isinstance(dtype, pd.CategoricalDtype) and isinstance(
         dtype.categories.dtype, (pd.IntervalDtype, pd.PeriodDtype)
     ):
@@ -320,9 +326,11 @@ def _series_to_arrow(series: pd.Series[Any], name: str) -> pa.Array | pa.Chunked
 def _from_numpy(array: np.ndarray[Any, Any]) -> tuple[pa.Table, Container]:
     if array.ndim != 2:
         raise DataError(
-            f"Expected a 2-d array, got {array.ndim}-d with shape {array.shape}; reshape your data "
+            f"Expected a 2-d array, got {array.ndim}-d with shape {array.shape}. Reshape your data "
             "with array.reshape(-1, 1) if it has a single feature."
         )
+    if not array.shape[1]:
+        raise DataError(f"0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
     frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
     if array.dtype == object:
         frame = frame.infer_objects()

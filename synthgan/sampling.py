@@ -260,20 +260,40 @@ class Sampler:
         return float(log_mass.logsumexp(0) - np.log(BLOCK))
 
     @torch.no_grad()
-    def log_likelihood(self, codes: Tensor, orders: int, seed: int) -> Tensor:
-        """Return the log-probability of complete rows, averaged over random orders, (rows,)."""
+    def log_likelihood(
+        self, codes: Tensor, orders: int, seed: int, variables: Sequence[int] | None = None
+    ) -> Tensor:
+        """Return the log-probability of rows, averaged over random orders, shape (rows,).
+
+        That of some `variables` alone if they are given; the tokens of the others do not matter.
+        """
         n_variables = len(self.generator.sizes)
         inputs, _ = self._tables  # type: ignore[attr-defined]
         starts, hidden = self.generator.starts, self.generator.hidden
         total_score = codes.new_zeros(len(codes), dtype=torch.float64)
         for number in range(orders):
             order = numpy_generator(seed, "score", number).permutation(n_variables)
+            if variables is not None:
+                order = order[np.isin(order, variables)]
             total = F.embedding_bag((hidden + starts).expand_as(codes), inputs, mode="sum")
             for j in order.tolist():
                 scores = self._log_probabilities(self._features(total), j)
                 total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).double()
                 total = total + inputs[codes[:, j] + starts[j]] - inputs[hidden[j] + starts[j]]
         return total_score / orders
+
+    @torch.no_grad()
+    def log_shares_given(self, codes: Tensor, variable: int) -> Tensor:
+        """Return the log-probabilities of the tokens of one variable, given all others.
+
+        Shape: codes (rows, variables) -> (rows, tokens of the variable).
+        """
+        inputs, _ = self._tables  # type: ignore[attr-defined]
+        starts, hidden = self.generator.starts, self.generator.hidden
+        codes = codes.clone()
+        codes[:, variable] = hidden[variable]
+        total = F.embedding_bag(codes + starts, inputs, mode="sum")
+        return self._log_probabilities(self._features(total), variable)
 
     @torch.no_grad()
     def expected_shares(self, seed: int, orders: int, rows: int) -> list[Tensor]:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["synthgan.__main__"],
     ["synthgan.cli"],
+    ["synthgan.augment"],
     ["synthgan.estimators"],
     ["synthgan.evaluate"],
     [

@@ -490,3 +490,22 @@ def test_fit_with_a_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main([*argv, "--checkpoint", str(kept)]) == 0
     assert model.exists()
     assert not kept.exists()
+
+
+def test_augment_writes_rows_and_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out, page = folder / "small.csv", folder / "more.parquet", folder / "trial.html"
+    pd.read_parquet(folder / "train.parquet").head(200).to_csv(data, index=False)
+    argv = ["augment", str(data), "--target", "income", "-o", str(out), "--html", str(page)]
+    argv += ["--folds", "2", "--repeats", "1", "--max-time", "1s", "--learner", "linear"]
+    assert main([*argv, "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert "synthetic rows were added" in text
+    assert "random oversampling" in text
+    rows = pd.read_parquet(out)
+    assert list(rows) == COLUMNS
+    assert len(rows) >= 200
+    assert "<svg" in page.read_text()
+    assert main([*argv[:2], "--target", "no", "-o", str(out)]) == 1
+    assert "no such column" in capsys.readouterr().err
+    assert main([*argv, "--scoring", "beauty", "--quiet"]) == 1
+    assert "scoring must be one of auc" in capsys.readouterr().err

@@ -16,7 +16,14 @@ import pytest
 import synthgan
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC_MODULES = ["synthgan", "synthgan.evaluate", "synthgan.schema", "synthgan.exceptions"]
+PUBLIC_MODULES = [
+    "synthgan",
+    "synthgan.augment",
+    "synthgan.evaluate",
+    "synthgan.exceptions",
+    "synthgan.privacy",
+    "synthgan.schema",
+]
 
 
 @pytest.mark.parametrize("module", PUBLIC_MODULES)

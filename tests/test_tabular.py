@@ -266,3 +266,21 @@ def test_check_says_ok_or_refit(adult: pd.DataFrame, adult_gan: TabularGAN) -> N
     assert "column 'age' is missing" in lacking.schema
     with pytest.raises(ParameterError, match="n_rows"):
         adult_gan.check(adult, n_rows=3)
+
+
+def test_probabilities_of_levels_given_the_other_cells():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1500)
+    chance = 1 / (1 + np.exp(-2 * x))
+    table = pd.DataFrame({"x": x, "y": np.where(rng.random(1500) < chance, "up", "down")})
+    options = TrainingOptions(steps=200, batch_size=256)
+    gan = TabularGAN(random_state=0, verbose=0, width=32, depth=1, options=options).fit(table)
+    found = gan.level_probabilities(table[["x"]], "y")
+    assert list(found) == ["down", "up"]
+    assert found.sum(axis=1).to_numpy() == pytest.approx(1)
+    assert np.abs(found["up"] - chance).mean() < 0.06
+    pd.testing.assert_frame_equal(gan.level_probabilities(table, "y"), found)
+    with pytest.raises(DataError, match="'x' is no column"):
+        gan.level_probabilities(table, "x")
+    with pytest.raises(DataError, match="'x' is missing"):
+        gan.level_probabilities(table[["y"]], "y")

@@ -211,7 +211,9 @@ def augment(
     else:
         way = ways[names.index(best)]
         known = ClassRows.fit(frame, labels, generator, seed)
-        new = known.draw(way.counts(class_counts(labels)), keep=way.keep, seed=seed)
+        new = known.draw(
+            way.counts(class_counts(labels)), keep=way.keep, focus=way.focus, seed=seed
+        )
         reason = (
             f"{len(new.labels)} synthetic rows were added ({best}): their gain in {title} over "
             f"{best_simple} is {found}."

@@ -41,6 +41,11 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         The chance of a cell of a real row to be kept. 0 draws whole rows; near 1, rows repeat.
         With a class of few rows little is known of how it varies: there .8 to .9 did best on small
         real tables, with hundreds of rows .5 to .8 (``benchmarks/NOTES.md``).
+    focus : float, default 1.0
+        Of four candidates for a row, the generator takes one in proportion to its own probability
+        of the class given the other cells, to this power. New rows then stand where their class is
+        plausible, and do not shift probabilities where it is not: against 0, log-loss and F1 of
+        classifiers are better, and AUC no worse (``benchmarks/NOTES.md``).
     reject : float, default 0.0
         Share of the drawn rows of each class that are thrown away, the least likely ones by the
         generator's own density. ``rejected_`` says how many they were.
@@ -85,6 +90,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
         "keep": [Interval(Real, 0, 1, closed="left")],
+        "focus": [Interval(Real, 0, 10, closed="both")],
         "reject": [Interval(Real, 0, 1, closed="left")],
         "categorical_features": ["array-like", None],
         "generator": [HasMethods(["fit", "sample"]), None],
@@ -95,6 +101,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         *,
         sampling_strategy: float | str | Mapping[Any, int] | Callable[..., Any] = "auto",
         keep: float = 0.8,
+        focus: float = 1.0,
         reject: float = 0.0,
         categorical_features: Sequence[int | str] | None = None,
         generator: Any = None,
@@ -102,6 +109,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
         self.keep = keep
+        self.focus = focus
         self.reject = reject
         self.categorical_features = categorical_features
         self.generator = generator
@@ -127,7 +135,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
                 )
         seed = seed_from(self.random_state)
         known = ClassRows.fit(as_frame(X, self.categorical_features), y, self.generator, seed)
-        drawn = known.draw(wanted, keep=self.keep, reject=self.reject, seed=seed)
+        drawn = known.draw(wanted, keep=self.keep, focus=self.focus, reject=self.reject, seed=seed)
         self.generator_, self.rejected_ = known.model, drawn.rejected
         return stack(X, drawn.rows), np.concatenate([y, drawn.labels])
 

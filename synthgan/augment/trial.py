@@ -71,7 +71,9 @@ def run_fold(trial: Trial, number: int, fold: Fold) -> list[dict[str, Any]]:
         ready[name] = (trial.estimator, *change(x, y, seed))
     known = ClassRows.fit(x, y, trial.generator, seed)
     for k, way in enumerate(trial.ways):
-        new = known.draw(way.counts(class_counts(y)), keep=way.keep, seed=seed + 1000 * k)
+        new = known.draw(
+            way.counts(class_counts(y)), keep=way.keep, focus=way.focus, seed=seed + 1000 * k
+        )
         rows = pd.concat([x, new.rows.astype(x.dtypes.to_dict())], ignore_index=True)
         ready[str(way)] = (trial.estimator, rows, np.concatenate([y, new.labels]))
     tested = trial.features.iloc[test], trial.labels[test]

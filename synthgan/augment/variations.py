@@ -30,6 +30,9 @@ __all__ = ["ClassRows", "Drawn", "as_frame", "stack"]
 
 Labels = npt.NDArray[Any]
 
+#: Candidates for each row that a focus chooses.
+_CANDIDATES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -108,7 +111,13 @@ class ClassRows:
         return cls(generator.fit(frame, target=target), frame, labels, target)
 
     def draw(
-        self, counts: Mapping[Any, int], *, keep: float, reject: float = 0.0, seed: int
+        self,
+        counts: Mapping[Any, int],
+        *,
+        keep: float,
+        focus: float = 0.0,
+        reject: float = 0.0,
+        seed: int,
     ) -> Drawn:
         """Return new rows.
 
@@ -117,27 +126,36 @@ class ClassRows:
         counts : mapping of class to int
         keep : float
             The chance of a cell of a real row to be kept. Keys are always new.
+        focus : float, default 0.0
+            Power of the probability of the class, by which candidates are chosen.
         reject : float, default 0.0
             Share of the drawn rows of each class that is thrown away, the least likely ones.
         seed : int
-
         """
         parts, labels, rejected = [self.frame[:0]], [self.labels[:0]], {}
         for k, (label, count) in enumerate(counts.items()):
-            candidates = math.ceil(count / (1 - reject))
-            order = numpy_generator(seed, "rows", k).permutation(
-                np.flatnonzero(self.labels == label)
-            )
-            start = np.resize(order, candidates)  # each row as often, as far as numbers allow
+            rng = numpy_generator(seed, "rows", k)
+            members = np.flatnonzero(self.labels == label)
+            wanted = math.ceil(count / (1 - reject))
+            # each real row as often as the others, as far as numbers allow
+            start = np.resize(rng.permutation(members), wanted * (_CANDIDATES if focus else 1))
             rows = self._vary(self.frame.iloc[start], keep, seed + k)
-            if candidates > count:
+            if focus and count:
+                rows = rows.iloc[_in_proportion(self._own_class(rows) ** focus, wanted, rng)]
+            if wanted > count:
                 scores = np.asarray(self.model.score_samples(rows))
                 rows = rows.iloc[np.sort(np.argsort(-scores, kind="stable")[:count])]
             parts.append(rows)
             labels.append(np.full(count, label, dtype=self.labels.dtype))
-            rejected[label] = candidates - count
+            rejected[label] = wanted - count
         found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
         return Drawn(found.drop(columns=self.target), np.concatenate(labels), rejected)
+
+    def _own_class(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Return the probability of the class of each row, given its other cells."""
+        chances = self.model.level_probabilities(rows, self.target)
+        own = chances.columns.get_indexer(pd.Index(rows[self.target]))
+        return np.asarray(chances.to_numpy()[np.arange(len(rows)), own])
 
     def _vary(self, rows: pd.DataFrame, keep: float, seed: int) -> pd.DataFrame:
         """Return one new row of the same class for each row."""
@@ -155,6 +173,17 @@ class ClassRows:
         given = pa.Table.from_arrays(columns, names=list(self.model.schema_.names))
         drawn: pd.DataFrame = self.model.sample(conditions=given, random_state=seed)
         return drawn
+
+
+def _in_proportion(
+    weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return so many positions, each as often as its weight says (systematic sampling)."""
+    total = weights.cumsum()
+    if total[-1] <= 0:
+        return np.arange(count)
+    steps = (rng.random() + np.arange(count)) / count * total[-1]
+    return np.searchsorted(total, steps).clip(max=len(weights) - 1)
 
 
 def as_frame(features: Any, categorical: Sequence[int | str] | None = None) -> pd.DataFrame:

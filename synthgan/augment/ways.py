@@ -29,8 +29,9 @@ class Way:
         Raise each class towards the largest: 1 closes the gap, 0.5 half of it.
     more : float, default 0.0
         Add so many times the rows of each class, after that.
-    keep : float, default 0.8
-        See :class:`~synthgan.augment.GANOverSampler`.
+    keep, focus : float, default 0.8 and 0.0
+        See :class:`~synthgan.augment.GANOverSampler`. A focus is for balance: without it, more
+        rows of all classes keep their distribution.
 
     Examples
     --------
@@ -43,13 +44,15 @@ class Way:
     balance: float = 0.0
     more: float = 0.0
     keep: float = 0.8
+    focus: float = 0.0
 
     def __post_init__(self) -> None:
         good = 0 <= self.balance <= 1 and 0 <= self.more <= 1000 and 0 <= self.keep < 1
+        good = good and 0 <= self.focus <= 10
         if not good or self.balance == self.more == 0:
             raise ParameterError(
-                "Way: balance must be in [0, 1], more in [0, 1000], one of them above 0, and keep "
-                f"in [0, 1); got {self.balance}, {self.more} and {self.keep}."
+                "Way: balance must be in [0, 1], more in [0, 1000], one of them above 0, keep in "
+                f"[0, 1), and focus in [0, 10]; got {self}."
             )
 
     def counts(self, known: Mapping[Any, int]) -> dict[Any, int]:
@@ -61,13 +64,14 @@ class Way:
     def __str__(self) -> str:
         parts = [f"balance {self.balance:.0%}"] if self.balance else []
         parts += [f"+{self.more:g}x rows"] if self.more else []
-        return f"{', '.join(parts)}, keep {self.keep:g}"
+        parts += [f"keep {self.keep:g}"] + ([f"focus {self.focus:g}"] if self.focus else [])
+        return ", ".join(parts)
 
 
 #: What :func:`~synthgan.augment.augment` tries: balance serves F1, more rows serve log-loss.
 DEFAULT_WAYS = (
-    Way(balance=0.5),
-    Way(balance=1.0),
+    Way(balance=0.5, focus=1.0),
+    Way(balance=1.0, focus=1.0),
     Way(more=1.0),
     Way(more=3.0),
     Way(more=1.0, keep=0.0),

@@ -26,6 +26,15 @@ examples:
 """
 
 
+AUGMENT_HELP = """\
+Synthetic rows are tried inside training folds, beside training on the rows as they are, class
+weights, random oversampling and SMOTE, and tested on real rows. They are added only if the interval
+of their gain over the best of these lies above the margin. The exit code is 0 either way.
+
+example:
+  synthgan augment loans.csv --target bad -o train.csv --scoring log_loss --html trial.html
+"""
+
 DOMAIN_HELP = """\
 a domain says what is known of the columns without the data. Fill in for each column:
   levels    ["a", "b", ...]: all of them; others count as missing
@@ -183,6 +192,34 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _add_seed(one, 0)
 
+    one = verb(verbs.augment, epilog=AUGMENT_HELP)
+    one.add_argument("data", metavar="DATA", help="training rows: .parquet or .csv")
+    one.add_argument("--target", metavar="C", required=True, help="the column of classes")
+    one.add_argument(
+        "-o", "--output", metavar="OUT", type=_file_path, required=True,
+        help="the rows to train on: with synthetic ones at the end, or as they were",
+    )  # fmt: skip
+    one.add_argument(
+        "--learner", choices=("boosting", "linear", "forest"), default="boosting",
+        help="the classifier that is to be helped (boosting)",
+    )  # fmt: skip
+    one.add_argument(
+        "--scoring", metavar="S", default="auc",
+        help="the figure that decides: auc, log_loss, ece, minority_f1, or a scorer of "
+        "scikit-learn (auc)",
+    )  # fmt: skip
+    one.add_argument("--folds", metavar="N", type=_positive, default=5, help="folds (5)")
+    one.add_argument(
+        "--repeats", metavar="N", type=_positive, default=2, help="how often to fold (2)"
+    )
+    one.add_argument(
+        "--margin", metavar="X", type=float, default=0.0, help="what the gain must exceed (0)"
+    )
+    one.add_argument("--max-time", metavar="T", help="of each fit of the generator, e.g. 10s")
+    one.add_argument("--jobs", metavar="N", type=_positive, default=1, help="folds at a time (1)")
+    one.add_argument("--html", metavar="R", help="write the table and the plot as one HTML file")
+    _add_seed(one, 0)
+
     one = verb(verbs.verify)
     one.add_argument("card", metavar="CARD", type=Path, help="a card in JSON")
     _add_tables(one)
@@ -264,6 +301,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
+
+
+def _file_path(text: str) -> str:
+    if text == "-":
+        raise argparse.ArgumentTypeError("give a file: the answer goes to standard output")
+    return _table_path(text)
 
 
 def _table_path(text: str) -> str:

@@ -270,6 +270,40 @@ def distances(args: argparse.Namespace) -> Answer:
     return Answer(found.to_dict(), str(found))
 
 
+def augment(args: argparse.Namespace) -> Answer:
+    """Add synthetic training rows to a table if they are shown to help a classifier."""
+    from synthgan.augment import augment as decide
+    from synthgan.augment.learner import make_table_learner
+    from synthgan.estimators.tabular_gan import TabularGAN
+    from synthgan.io import read_frame, write_table
+
+    for path in (args.output, args.html):
+        if path is not None:
+            _require_folder(Path(path))
+    table = read_frame(args.data)
+    if args.target not in table:
+        raise DataError(f"--target {args.target}: {args.data} has no such column.")
+    found = decide(
+        table.drop(columns=args.target),
+        table[args.target],
+        make_table_learner(args.learner),
+        scoring=args.scoring,
+        cv=args.folds,
+        repeats=args.repeats,
+        margin=args.margin,
+        generator=TabularGAN(device="cpu", max_time=args.max_time, verbose=0),
+        n_jobs=args.jobs,
+        random_state=args.seed,
+        progress=not args.quiet,
+    )
+    write_table(found.X.assign(**{args.target: found.y})[list(table)], args.output)
+    _say(args, f"wrote {len(found.y)} rows to {args.output}, {found.n_added} of them synthetic")
+    if args.html is not None:
+        found.to_html(args.html)
+        _say(args, f"wrote {args.html}")
+    return Answer({"output": args.output, **found.to_dict()}, str(found))
+
+
 def verify(args: argparse.Namespace) -> Answer:
     """Measure again what a card says, and compare."""
     from synthgan.estimators.base import load_model

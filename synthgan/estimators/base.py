@@ -63,6 +63,8 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     callbacks: Sequence[Callback]
     verbose: int
 
+    #: Whether it learns images, of three or four axes, and not tables.
+    _of_images: ClassVar[bool] = False
     #: Parameter -> (type, lowest, highest); None is always allowed.
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
 
@@ -76,6 +78,16 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
                 f"{type(self).__name__}: privacy must be a DifferentialPrivacy or None; got "
                 f"{type(promised).__name__}."
             )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = not self._of_images
+        tags.input_tags.three_d_array = self._of_images
+        for name in ("allow_nan", "string", "categorical"):
+            setattr(tags.input_tags, name, not self._of_images)
+        if tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = []  # latent vectors are float32
+        return tags
 
     def _begin(self, seed: int, started: float, *data: np.ndarray[Any, Any]) -> tuple[Run, int]:
         """Return how a fit is watched, and its seed: that of the checkpoint if there is one.

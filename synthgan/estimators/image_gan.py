@@ -115,6 +115,7 @@ class ImageGAN(BaseSynthesizer):
     ((3, 8, 8), [7, 7, 7])
     """
 
+    _of_images: ClassVar[bool] = True
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "latent": (int, 1, 4096),
         "width": (int, 4, 1024),

@@ -97,6 +97,7 @@ class ImageTranslator(BaseSynthesizer):
     (5, 8, 8)
     """
 
+    _of_images: ClassVar[bool] = True
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "width": (int, 4, 512),
         "depth": (int, 1, 64),

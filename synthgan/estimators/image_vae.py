@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -47,7 +48,7 @@ Latents = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 
-class ImageVAE(BaseSynthesizer):
+class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesizer):  # type: ignore[misc]
     """A variational autoencoder for images of 8 to 128 pixels, gray or RGB.
 
     Its samples are smoother than those of :class:`~synthgan.ImageGAN`, but it also encodes: for
@@ -103,6 +104,7 @@ class ImageVAE(BaseSynthesizer):
     ((3, 16), (3, 8, 8))
     """
 
+    _of_images: ClassVar[bool] = True
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "latent": (int, 1, 1024),
         "width": (int, 4, 1024),
@@ -265,6 +267,10 @@ class ImageVAE(BaseSynthesizer):
         ndarray of float32, shape (images, latent)
         """
         return self._means(self._read(images))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent
 
     def inverse_transform(self, latents: Any, labels: Any = None) -> Pixels:
         """Return the images that latent vectors stand for.

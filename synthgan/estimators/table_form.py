@@ -129,18 +129,28 @@ class TableForm:
         estimator.n_features_in_ = len(features)
         estimator.feature_names_in_ = np.array(features, dtype=object)
 
-    def read(self, data: Any) -> pa.Table:
-        """Return a table with the columns of the fitted one, in their order.
+    def read(self, data: Any, *, some: bool = False) -> pa.Table:
+        """Return a table with the columns of the fitted one, in their order; or some of them.
 
         Raises
         ------
         DataError
             If it is not like the fitted one.
         """
-        table, _ = read_with_container(data)
-        if differences := self.schema.differences(table):
+        table, container = read_with_container(data)
+        names = list(self.schema.names)
+        n_features = len(names) - self.has_y
+        if container.kind == "numpy" and table.num_columns not in (len(names), n_features):
+            raise DataError(
+                f"X has {table.num_columns} features, but it is expecting {n_features} "
+                "features as input."
+            )
+        if some:
+            names = [name for name in names if name in table.column_names]
+        schema = Schema(tuple(self.schema[name] for name in names or self.schema.names))
+        if differences := schema.differences(table):
             raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")
-        return table.select(list(self.schema.names))
+        return table.select(names)
 
     def tokens(self, table: pa.Table) -> Array:
         """Return the tokens of the active columns, shape (rows, active columns), unsigned ints."""
@@ -237,8 +247,8 @@ def _check_rows(table: pa.Table, schema: Schema) -> None:
     needed = max(2, *(column.min_count for column in schema))
     if table.num_rows < needed:
         raise DataError(
-            f"The table has {table.num_rows} rows; at least {needed} are needed, because values in "
-            "fewer than min_count rows are never repeated."
+            f"The table has {table.num_rows} rows (n_samples = {table.num_rows}); at least "
+            f"{needed} are needed, because values in fewer than min_count rows are never repeated."
         )
 
 

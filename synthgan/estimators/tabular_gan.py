@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +19,7 @@ from synthgan._runtime import (
     resolve_device,
     seed_from,
 )
+from synthgan.encoding.levels import LevelCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
 from synthgan.estimators.row_training import LATENT, train_rows
@@ -31,7 +33,7 @@ from synthgan.estimators.table_form import (
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
-from synthgan.exceptions import ParameterError
+from synthgan.exceptions import DataError, ParameterError
 from synthgan.generation import TableSampler
 from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
@@ -458,7 +460,8 @@ class TabularGAN(BaseSynthesizer):
         Parameters
         ----------
         data : table
-            With the columns of the fitted table, in any order.
+            With columns of the fitted table, in any order. If some are not there, such as the
+            target, the likelihood is that of the others.
         n_orders : int, default 8
 
         Returns
@@ -467,11 +470,48 @@ class TabularGAN(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("score_samples", "n_orders", n_orders, int, 1, 10**6)
-        return self._sampler().log_likelihood(self._form.read(data), n_orders)
+        return self._sampler().log_likelihood(self._form.read(data, some=True), n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`."""
+        """Return the mean of :meth:`score_samples`, of features and `y` if `fit` got both."""
+        check_is_fitted(self)
+        if self._form.has_y and y is not None:
+            data, _ = join_target(data, y)
         return float(self.score_samples(data).mean())
+
+    def level_probabilities(self, data: Any, column: str) -> pd.DataFrame:
+        """Return how likely each level of a column is, given all other cells of a row.
+
+        Parameters
+        ----------
+        data : table
+            With the other columns of the fitted table; what `column` holds does not matter.
+        column : str
+            A column of levels, such as the target.
+
+        Returns
+        -------
+        DataFrame of float64, shape (rows, levels)
+            One column per level. What is left to 1 are rare levels and missing cells.
+
+        Raises
+        ------
+        DataError
+            If `column` has no levels, or another column is not there.
+        """
+        check_is_fitted(self)
+        coder = self.encoder_.coder(column) if column in self.schema_ else None
+        if not isinstance(coder, LevelCoder) or coder.n_tokens < 2:
+            raise DataError(f"{column!r} is no column of the model with two levels or more.")
+        table = self._form.read(data, some=True)
+        names = [*table.column_names, column]
+        if absent := [name for name in self.schema_.names if name not in names]:
+            raise DataError(f"The table does not fit the model: column {absent[0]!r} is missing.")
+        if column in table.column_names:
+            table = table.drop_columns([column])
+        found = np.exp(self._sampler().log_shares_given(table, column))
+        levels = coder.levels.to_pylist()
+        return pd.DataFrame(found[:, : len(levels)], columns=pd.Index(levels, name=column))
 
     # description and storage --------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ _DEPTH = 2
 _RAKED = 20_000
 
 
-class TabularVAE(BaseSynthesizer):
+class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesizer):  # type: ignore[misc]
     """A variational autoencoder for tables.
 
     Take it to encode rows: as numbers for other models, for a map of the table, for anomaly scores.
@@ -181,8 +182,8 @@ class TabularVAE(BaseSynthesizer):
         data : DataFrame, Arrow table, polars frame, array, or path to a .parquet or .csv file
             It is not changed.
         y : array-like, optional
-            One more column, the target; it becomes the last column, named ``"target"`` or by its
-            own name.
+            Left aside, so that features of a pipeline know nothing of it. To learn the target too,
+            give it as a column of `data`.
         target : str, optional
             Name of the target column, recorded in the model for evaluation.
 
@@ -200,7 +201,7 @@ class TabularVAE(BaseSynthesizer):
         device, seed = resolve_device(self.device), seed_from(self.random_state)
         form, table = TableForm.learn(
             data,
-            y,
+            None,
             target,
             schema=self.schema,
             min_count=self.min_count,
@@ -285,6 +286,10 @@ class TabularVAE(BaseSynthesizer):
     def _tokens(self, data: Any) -> npt.NDArray[np.int64]:
         check_is_fitted(self)
         return self._form.tokens(self._form.read(data)).astype(np.int64)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent
 
     def inverse_transform(self, latents: Any) -> Any:
         """Return the most likely rows that latent vectors stand for.

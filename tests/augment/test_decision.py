@@ -183,7 +183,14 @@ def test_simple_ways_balance_any_columns(method, columns):
 
 def test_ways_say_how_many():
     assert Way(balance=0.5, more=1.0).counts({"a": 10, "b": 30}) == {"a": 30, "b": 30}
-    for wrong in ({}, {"balance": 2.0}, {"more": -1.0}, {"more": 1.0, "keep": 1.0}):
+    assert str(Way(balance=1.0, focus=1.0)) == "balance 100%, keep 0.8, focus 1"
+    for wrong in (
+        {},
+        {"balance": 2.0},
+        {"more": 1.0, "focus": -1.0},
+        {"more": -1.0},
+        {"more": 1.0, "keep": 1.0},
+    ):
         with pytest.raises(ParameterError, match="Way"):
             Way(**wrong)
 

@@ -91,6 +91,18 @@ def test_kept_cells_come_from_rows_of_the_class():
     assert share(far) < 0.5
 
 
+def test_focus_prefers_rows_where_the_class_is_plausible():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [400, 100])
+    x = pd.DataFrame({"a": rng.normal(1.5 * y, 1.0), "b": rng.normal(size=500)})
+    generator = TabularGAN(verbose=0, options=QUICK, device="cpu")
+    means = []
+    for focus in (0.0, 3.0):
+        found = GANOverSampler(generator=generator, keep=0.5, focus=focus, random_state=0)
+        means.append(found.fit_resample(x, y)[0][500:]["a"].mean())
+    assert means[1] > means[0] + 0.3  # a deviation of 300 rows is 0.06
+
+
 def test_same_seed_same_rows():
     x, y = patients()
     frames = [sampler().fit_resample(x, y)[0] for _ in range(2)]
@@ -184,6 +196,7 @@ def test_columns_without_a_value():
         ({"sampling_strategy": "most"}, ValueError, "sampling_strategy"),
         ({"keep": 1.0}, ValueError, "keep"),
         ({"reject": -0.1}, ValueError, "reject"),
+        ({"focus": -1.0}, ValueError, "focus"),
         ({"categorical_features": [9]}, DataError, "names no column"),
         ({"generator": LogisticRegression()}, ValueError, "generator"),
         (

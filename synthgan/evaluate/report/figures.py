@@ -293,7 +293,7 @@ def draw_intervals(rows: Sequence[tuple[str, str, float, tuple[float, float]]], 
     rows : sequence of (name, css class, value, interval)
     title : str
     """
-    width, label = 1.4 * _WIDTH, 160.0
+    width, label = 1.5 * _WIDTH, 190.0
     ends = [e for _, _, _, interval in rows for e in interval]
     low, high = min([*ends, 0.0]), max([*ends, 1e-9])
     step = (width - label - 60) / (high - low)
@@ -303,7 +303,7 @@ def draw_intervals(rows: Sequence[tuple[str, str, float, tuple[float, float]]], 
         y = 20 * k + 10
         ends_at = f'x1="{zero + start * step:.1f}" x2="{zero + end * step:.1f}"'
         parts.append(
-            f'<text x="{label - 8}" y="{y + 4}" text-anchor="end">{shortened(name, 26)}</text>'
+            f'<text x="{label - 8}" y="{y + 4}" text-anchor="end">{shortened(name, 30)}</text>'
             f'<line class="whisker" {ends_at} y1="{y}" y2="{y}"/>'
             f'<circle class="{style}" cx="{zero + value * step:.1f}" cy="{y}" r="4"/>'
             f'<text class="muted" x="{zero + end * step + 6:.1f}" y="{y + 4}">{value:+.3f}</text>'
