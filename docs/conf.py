@@ -31,9 +31,9 @@ nitpick_ignore_regex = [("py:.*", r"(?!synthgan(\.|$)).*")]
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Leave out the metadata-routing methods that scikit-learn adds to every estimator."""
+    """Leave out the methods that scikit-learn adds, and refers to its own pages in."""
     routing = name.startswith("set_") and name.endswith("_request")
-    return True if routing or name == "get_metadata_routing" else None
+    return True if routing or name in ("get_metadata_routing", "set_output") else None
 
 
 def setup(app):

@@ -97,7 +97,7 @@ def measure_distances(
     Parameters
     ----------
     real : DataFrame, Arrow table, polars frame or path
-        Read through :class:`~synthgan.privacy.private_table.PrivateTable` alone.
+        Asked for noisy counts alone.
     synthetic : DataFrame, Arrow table, polars frame or path
         The same columns. It is taken as public.
     privacy : DifferentialPrivacy
