@@ -12,7 +12,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs check clean
+.PHONY: help demo test lint docs recipes check clean
 
 help: ## show this text
 	@echo "synthgan: fit a conditional GAN to a table, sample rows, check what was written."
@@ -37,6 +37,12 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint ## check style, format and
 docs: $(VENV)/.installed-docs ## build the documentation; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+recipes: ## test pipelines/recipes with the packages that they are for
+	$(PYTHON) -m venv $(VENV)-recipes
+	$(VENV)-recipes/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable ".[test]" --requirement pipelines/recipes/requirements.txt
+	$(ONE_THREAD) $(VENV)-recipes/bin/python -m pytest tests/pipelines/test_recipes.py $(PYTEST_ARGS)
 
 check: test lint docs ## everything that must pass before a change is merged
 
