@@ -9,11 +9,11 @@ writes a folder ``release`` with
     report.html         what they are worth, without what only the holder may see
     card.md             the same figures, for people who will not open the report
     gate.xml            the rules and whether they passed (JUnit)
-    release.json        digests of the input and of the settings
 
 if every rule of the gate holds; otherwise it writes ``release.refused`` with the full report, and
-exits with 3. The same input and settings do nothing the second time. There is no formal guarantee
-of privacy; see ``dp_release.py`` for one.
+exits with 3. ``release.state.json`` stays beside, for the holder alone: with it, the same input and
+settings do nothing the second time. There is no formal guarantee of privacy; see ``dp_release.py``
+for one.
 """
 
 from __future__ import annotations
@@ -74,9 +74,11 @@ def share(
         "input": hashlib.sha256(data.read_bytes()).hexdigest(),
         "settings": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
     }
-    if _read_mark(out) == mark:
-        print(f"{out} is up to date")
-        return True
+    state, refused = (out.with_name(out.name + end) for end in (".state.json", ".refused"))
+    for place in (out, refused):
+        if place.exists() and _read(state) == {**mark, "written": place.name}:
+            print(f"{place} is up to date")
+            return place == out
     table = pd.read_parquet(data)
     train, holdout = split_by_person(table, person, seed)
     gan = TabularGAN(random_state=seed, max_time=max_time, verbose=int(sys.stderr.isatty()))
@@ -93,16 +95,18 @@ def share(
     )
     result = gate.check(report)
     print(result)
-    place = out if result.passed else out.with_name(out.name + ".refused")
+    place = out if result.passed else refused
     folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         if result.passed:
             synthetic.to_parquet(folder / "synthetic.parquet", index=False)
-            data_card(report, folder / "synthetic.parquet").write(folder / "card.md")
+            data_card(report.public(), folder / "synthetic.parquet").write(folder / "card.md")
         (report.public() if result.passed else report).to_html(folder / "report.html")
         (folder / "gate.xml").write_text(result.to_junit_xml(), encoding="utf-8")
-        (folder / "release.json").write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
         _replace(folder, place)
+        if result.passed:
+            shutil.rmtree(refused, ignore_errors=True)
+        state.write_text(json.dumps({**mark, "written": place.name}) + "\n", encoding="utf-8")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"wrote {place}")
@@ -120,9 +124,9 @@ def split_by_person(
     return features.iloc[kept].reset_index(drop=True), features.iloc[aside].reset_index(drop=True)
 
 
-def _read_mark(out: Path) -> Any:
+def _read(state: Path) -> Any:
     try:
-        return json.loads((out / "release.json").read_text(encoding="utf-8"))
+        return json.loads(state.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -122,7 +122,7 @@ class TableSampler:
             self.sampler.log_shares_given(
                 torch.from_numpy(codes[start : start + 8 * BLOCK]).to(self.sampler.device), variable
             )
-            for start in range(0, len(codes), 8 * BLOCK)
+            for start in range(0, max(len(codes), 1), 8 * BLOCK)
         ]
         return torch.cat(parts).double().cpu().numpy()
 

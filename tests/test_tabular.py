@@ -279,8 +279,19 @@ def test_probabilities_of_levels_given_the_other_cells():
     assert list(found) == ["down", "up"]
     assert found.sum(axis=1).to_numpy() == pytest.approx(1)
     assert np.abs(found["up"] - chance).mean() < 0.06
-    pd.testing.assert_frame_equal(gan.level_probabilities(table, "y"), found)
+    pd.testing.assert_frame_equal(gan.level_probabilities(table.assign(y=0), "y"), found)
+    assert gan.level_probabilities(table[5:9], "y").index.tolist() == [5, 6, 7, 8]
+    assert gan.level_probabilities(table[:0], "y").shape == (0, 2)
     with pytest.raises(DataError, match="'x' is no column"):
         gan.level_probabilities(table, "x")
     with pytest.raises(DataError, match="'x' is missing"):
         gan.level_probabilities(table[["y"]], "y")
+
+
+def test_a_schema_in_another_order_swaps_nothing():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"small": rng.integers(0, 9, 200), "big": rng.integers(1000, 1009, 200)})
+    schema = infer_schema(table[["big", "small"]])
+    made = tiny_gan(schema=schema).fit(table).sample(50, random_state=0)
+    assert list(made) == ["small", "big"]
+    assert made["small"].max() < 10 < made["big"].min()

@@ -2,10 +2,9 @@
 
     dagster dev -f pipelines/recipes/dagster_assets.py
 
-The asset check is the gate: if it fails, nothing downstream is made. Scores go to the metadata.
+The asset check is the gate: if it fails, nothing downstream is made. The metadata say where the
+report is.
 """
-
-from __future__ import annotations
 
 import sys
 from pathlib import Path

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.utils.multiclass import check_classification_targets
@@ -135,7 +137,7 @@ def augment(
         Classes.
     estimator : scikit-learn classifier, default None
         With ``predict_proba``; it is given rows of X with their types, and missing cells if there
-        are some. None takes boosted trees that know categories and missing cells.
+        are some. None takes boosted trees.
     scoring : str or callable, default "auc"
         The figure that decides: ``"auc"``, ``"log_loss"``, ``"ece"`` (calibration error),
         ``"minority_f1"``, or any scorer of scikit-learn.
@@ -181,7 +183,7 @@ def augment(
     """
     estimator = make_table_learner() if estimator is None else estimator
     labels = _check(X, y, estimator, margin, confidence, ways)
-    _check_scoring(scoring)
+    _check_scoring(scoring, labels)
     seed = seed_from(random_state)
     frame = as_frame(X)
     folds = _folds(cv, repeats, frame, labels, seed)
@@ -245,27 +247,32 @@ def _check(
         raise ParameterError(
             "augment: margin must be at least 0, confidence in (0, 1), and ways not empty."
         )
-    labels = np.asarray(column_or_1d(y))
+    if len({str(way) for way in ways}) < len(ways):
+        raise ParameterError("augment: two of the ways are the same.")
+    classes = pd.Series(column_or_1d(y)).infer_objects()
+    if classes.isna().any():
+        raise DataError("y has missing classes; leave these rows out.")
+    labels = classes.to_numpy()
     check_classification_targets(labels)
     if len(labels) != np.shape(X)[0]:
         raise DataError(f"X has {np.shape(X)[0]} rows and y has {len(labels)}.")
-    if pd.isna(labels).any():
-        raise DataError("y has missing classes; leave these rows out.")
     if len(np.unique(labels)) < 2:
         raise DataError("The target 'y' needs to have more than 1 class. Got 1 class instead.")
     return labels
 
 
-def _check_scoring(scoring: Any) -> None:
-    if scoring in SIGNS or callable(scoring):
+def _check_scoring(scoring: Any, labels: Labels) -> None:
+    """Raise if the scorer is none, or cannot score such classes."""
+    if callable(scoring) or scoring in SIGNS:
         return
+    rows = np.zeros((len(labels), 1))
     try:
-        get_scorer(scoring)
+        get_scorer(scoring)(DummyClassifier().fit(rows, labels), rows, labels)
     except ValueError as error:
         known = ", ".join(SIGNS)
         raise ParameterError(
-            f"augment: scoring must be one of {known}, or a scorer of scikit-learn; got "
-            f"{scoring!r}."
+            f"augment: scoring must be one of {known}, or a scorer of scikit-learn that fits the "
+            f"classes; got {scoring!r} ({error})."
         ) from error
 
 
@@ -275,15 +282,19 @@ def _folds(cv: Any, repeats: int, frame: pd.DataFrame, labels: Labels, seed: int
         for train, test in folds:
             if min(len(np.unique(labels[train])), len(np.unique(labels[test]))) < 2:
                 raise DataError("A fold has one class only; give cv=a stratified splitter.")
+            if min(class_counts(labels[train]).values()) < 2:
+                raise DataError("A training fold has one row of a class; give fewer folds.")
         return folds
-    if not (isinstance(cv, int) and cv >= 2 and repeats >= 1):
+    if not (isinstance(cv, Integral) and int(cv) >= 2):
         raise ParameterError(f"augment: cv must be at least 2 folds or a splitter; got {cv!r}.")
+    if not (isinstance(repeats, Integral) and int(repeats) >= 1):
+        raise ParameterError(f"augment: repeats must be at least 1; got {repeats!r}.")
     counts = class_counts(labels)
     rarest = min(counts, key=lambda label: counts[label])
-    if counts[rarest] < max(cv, 3):
+    if counts[rarest] < max(cv, 4):
         raise DataError(
             f"Class {rarest} has {counts[rarest]} rows, too few for {cv} folds; give a smaller cv "
-            "(with at least 3 rows of each class), or leave the class out."
+            "(with at least 4 rows of each class), or leave the class out."
         )
     splitter = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed % 2**32)
     return list(splitter.split(frame, labels))
@@ -305,7 +316,9 @@ def _run(
 
 def _joined(y: Any, new: Labels) -> Any:
     """Return the classes of all rows, in the form of `y`."""
-    if isinstance(y, pd.Series):
-        more = pd.Series(new, name=y.name).astype(y.dtype)
+    if isinstance(y, pd.DataFrame):
+        more = pd.DataFrame({y.columns[0]: new}).astype(y.dtypes.to_dict())
         return pd.concat([y, more], ignore_index=True)
-    return np.concatenate([np.asarray(y), new])
+    if isinstance(y, pd.Series):
+        return pd.concat([y, pd.Series(new, name=y.name).astype(y.dtype)], ignore_index=True)
+    return np.concatenate([np.ravel(y), new])

@@ -39,17 +39,19 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         ``"all"``, a dict of class to number of rows, or a function of `y` that returns one.
     keep : float, default 0.8
         The chance of a cell of a real row to be kept. 0 draws whole rows; near 1, rows repeat.
+        Missing cells are always drawn anew, and may have a value then.
         With a class of few rows little is known of how it varies: there .8 to .9 did best on small
         real tables, with hundreds of rows .5 to .8 (``benchmarks/NOTES.md``).
     focus : float, default 1.0
-        Of four candidates for a row, the generator takes one in proportion to its own probability
-        of the class given the other cells, to this power. New rows then stand where their class is
-        plausible, and do not shift probabilities where it is not: against 0, log-loss and F1 of
-        classifiers are better, and AUC no worse (``benchmarks/NOTES.md``).
+        Four times as many candidates are drawn as rows are wanted, and are taken in proportion to
+        the generator's own probability of their class given their other cells, to this power. New
+        rows then stand where their class is plausible, and do not shift probabilities where it is
+        not: against 0, log-loss and F1 of classifiers are better, and AUC no worse
+        (``benchmarks/NOTES.md``). A candidate that is far more plausible can be taken twice.
     reject : float, default 0.0
         Share of the drawn rows of each class that are thrown away, the least likely ones by the
         generator's own density. ``rejected_`` says how many they were.
-    categorical_features : sequence of int or str, or None
+    categorical_features : sequence of int or str, mask of bool, or None
         Columns of numbers that are codes. Text, booleans and pandas categories need no mention.
     generator : TabularGAN, default None
         Unfitted; a copy is fitted. None takes ``TabularGAN(verbose=0)``.

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from synthgan._runtime import numpy_generator, seed_from
-from synthgan.conditions import MISSING, NOT_MISSING
+from synthgan.conditions import MISSING, parse_conditions
 from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.tables import read_alike
 from synthgan.exceptions import ConditionError, ParameterError
@@ -116,9 +116,10 @@ def rebalance(
         raise ParameterError(f"rebalance: n_samples must be at least 1; got {n_samples}.")
     reference = _reference(model, seed)
     if isinstance(shares, Mapping):
-        cells, wanted = _fitted(shares, reference)
+        named = {_name(model, column): parts for column, parts in shares.items()}
+        cells, wanted = _fitted(named, model, reference)
     else:
-        cells = [dict(conditions) for conditions, _ in shares]
+        cells = [{_name(model, c): v for c, v in wish.items()} for wish, _ in shares]
         wanted = _checked("the shares", [share for _, share in shares])
     return _drawn(model, n_samples, cells, wanted, reference, seed)
 
@@ -152,8 +153,9 @@ def decouple(
         If a column is none of levels.
     """
     seed = seed_from(random_state)
+    sensitive, outcome = _name(model, sensitive), _name(model, outcome)
     for name in (sensitive, outcome):
-        if name not in model.schema_ or model.schema_[name].is_numeric:
+        if model.schema_[name].is_numeric:
             raise ParameterError(
                 f"decouple: {name!r} is no column of levels; cut numbers into ranges and use "
                 "rebalance with a list of conditions."
@@ -169,6 +171,8 @@ def decouple(
         for (a, _), (b, _) in pairs
     ]
     wanted = np.array([p * q for (_, p), (_, q) in pairs])
+    if len(cells) > _MAX_CELLS:
+        raise ParameterError(f"decouple: these columns make more than {_MAX_CELLS} combinations.")
     return _drawn(model, n_samples, cells, wanted / wanted.sum(), reference, seed)
 
 
@@ -185,11 +189,24 @@ def _checked(what: str, shares: Sequence[float]) -> Shares:
         raise ParameterError(
             f"rebalance: {what} must be at least 0 and sum to 1; got {found.tolist()}."
         )
-    return found
+    return np.asarray(found / found.sum())
+
+
+def _name(model: Any, column: Any) -> str:
+    """Return the name of a column that is given by its label.
+
+    Raises
+    ------
+    ConditionError
+        If there is none.
+    """
+    if f"{column}" not in model.schema_:
+        raise ConditionError(f"The model has no column {column!r}.")
+    return f"{column}"
 
 
 def _fitted(
-    shares: Mapping[str, Mapping[Any, float]], reference: pa.Table
+    shares: Mapping[str, Mapping[Any, float]], model: Any, reference: pa.Table
 ) -> tuple[list[dict[str, Any]], Shares]:
     """Return all combinations and their shares: the reference, scaled to the wanted margins."""
     margins = [_checked(f"the shares of {name!r}", list(s.values())) for name, s in shares.items()]
@@ -198,7 +215,7 @@ def _fitted(
         raise ParameterError(f"rebalance: {sizes} make more than {_MAX_CELLS} combinations.")
     keys = itertools.product(*(list(s) for s in shares.values()))
     cells = [dict(zip(shares, key, strict=True)) for key in keys]
-    joint = _before(cells, reference).reshape(sizes) + 1e-9
+    joint = _before(cells, model, reference).reshape(sizes) + 1e-9
     for _ in range(1000):
         last = joint
         for axis, margin in enumerate(margins):
@@ -210,35 +227,14 @@ def _fitted(
     return cells, joint.ravel() / joint.sum()
 
 
-def _before(cells: Sequence[Mapping[str, Any]], reference: pa.Table) -> Shares:
+def _before(cells: Sequence[Mapping[str, Any]], model: Any, reference: pa.Table) -> Shares:
     """Return the share of each combination in the reference."""
-    columns = {name: reference[name].to_pandas() for name in {n for c in cells for n in c}}
-    holds = [
-        np.logical_and.reduce([_holds(columns[name], wish) for name, wish in cell.items()])
-        for cell in cells
-    ]
-    return np.array([hold.mean() for hold in holds])
-
-
-def _holds(values: pd.Series[Any], wish: Any) -> npt.NDArray[np.bool_]:
-    """Return which cells satisfy a condition."""
-    present = values.notna().to_numpy(bool)
-    if wish is MISSING or wish is None:
-        return ~present
-    if wish is NOT_MISSING:
-        return present
-    if isinstance(wish, tuple):
-        low, high = wish
-        known = values[present]
-        inside = np.ones(len(known), bool)
-        inside &= True if low is None else (known >= low).to_numpy(bool)
-        inside &= True if high is None else (known <= high).to_numpy(bool)
-        found = present.copy()
-        found[present] = inside
-        return found
-    if isinstance(wish, (list, set, frozenset)):
-        return values.isin(list(wish)).to_numpy(bool)
-    return np.asarray((values == wish).fillna(False), bool)
+    codes = model.encoder_.encode(reference).codes
+    holds = np.ones((len(cells), len(codes)))
+    for k, cell in enumerate(cells):
+        for wish in parse_conditions(cell, model.encoder_):
+            holds[k] *= wish.weights[codes[:, wish.column]]
+    return np.asarray(holds.mean(axis=1))
 
 
 def _drawn(
@@ -262,14 +258,20 @@ def _drawn(
         parts.append(part)
     assert container is not None
     order = numpy_generator(seed, "order").permutation(n_samples)
-    table = _without_views(pa.concat_tables(parts)).combine_chunks().take(order)
+    table = (
+        _without_views(
+            pa.concat_tables(parts, promote_options="permissive")  # empty parts have no types
+        )
+        .combine_chunks()
+        .take(order)
+    )
     tables = read_alike({"train": read_frame(reference), "rows": read_frame(table)})
     found = similarity(tables["train"], tables["rows"], seed=seed)
     named = {name for cell in cells for name in cell}
     pairs = found.pairs.rename(columns={"association": "before", "association_synthetic": "after"})
     pairs = pairs[["column_1", "column_2", "before", "after"]]
     listed = pd.DataFrame([{n: str(v) for n, v in cell.items()} for cell in cells])
-    listed = listed.assign(share=wanted, before=_before(cells, reference), rows=counts)
+    listed = listed.assign(share=wanted, before=_before(cells, model, reference), rows=counts)
     columns = found.columns[["column", "error"]]
     return Rebalanced(
         rows=container.restore(table),

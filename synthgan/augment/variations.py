@@ -191,23 +191,30 @@ def as_frame(features: Any, categorical: Sequence[int | str] | None = None) -> p
 
     Parameters
     ----------
-    features : DataFrame, ndarray or sparse matrix
+    features : DataFrame, array or sparse matrix
     categorical : sequence of int or str, optional
         Columns of numbers that are codes.
 
     Raises
     ------
     DataError
-        If `categorical` names no column.
+        If names repeat, or `categorical` names no column.
     """
+    if not hasattr(features, "iloc") and hasattr(features, "__arrow_c_stream__"):
+        raise DataError("X must be a pandas DataFrame or an array; give X.to_pandas().")
     dense = features.toarray() if hasattr(features, "toarray") else features
-    frame = pd.DataFrame(dense).copy()
-    if not hasattr(dense, "iloc") and dense.dtype == object:
+    frame = pd.DataFrame(dense).reset_index(drop=True)
+    if not hasattr(dense, "iloc"):
         frame = frame.infer_objects()
     frame = frame.set_axis([f"{name}" for name in frame], axis=1)
+    if not frame.columns.is_unique:
+        raise DataError("X has two columns of one name; rename one.")
     for name in frame.columns[[isinstance(t, pd.SparseDtype) for t in frame.dtypes]]:
         frame[name] = np.asarray(frame[name])
-    for code in categorical if categorical is not None else ():
+    codes: list[Any] = list(categorical) if categorical is not None else []
+    if len(codes) == frame.shape[1] and all(isinstance(code, (bool, np.bool_)) for code in codes):
+        codes = np.flatnonzero(codes).tolist()
+    for code in codes:
         if not (code in frame if isinstance(code, str) else 0 <= code < frame.shape[1]):
             raise DataError(f"categorical_features names no column of X: {code!r}.")
         name = code if isinstance(code, str) else frame.columns[code]
@@ -221,6 +228,7 @@ def stack(features: Any, new: pd.DataFrame) -> Any:
         names, types = features.columns, features.dtypes
         new = new.set_axis(names, axis=1).astype(dict(zip(names, types, strict=True)))
         return pd.concat([features, new], ignore_index=True)
+    features = features if hasattr(features, "toarray") else np.asarray(features)
     values = new.to_numpy(dtype=features.dtype)
     if hasattr(features, "toarray"):
         from scipy import sparse

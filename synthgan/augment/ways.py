@@ -62,7 +62,7 @@ class Way:
         return {k: n + round(self.more * n) - known[k] for k, n in raised.items()}
 
     def __str__(self) -> str:
-        parts = [f"balance {self.balance:.0%}"] if self.balance else []
+        parts = [f"balance {100 * self.balance:g}%"] if self.balance else []
         parts += [f"+{self.more:g}x rows"] if self.more else []
         parts += [f"keep {self.keep:g}"] + ([f"focus {self.focus:g}"] if self.focus else [])
         return ", ".join(parts)

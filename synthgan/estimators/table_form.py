@@ -234,13 +234,13 @@ def join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
 def resolve_schema(
     schema: Schema | Mapping[str, Any] | None, table: pa.Table, min_count: int
 ) -> Schema:
-    """Return the schema that was given, or one inferred from the table."""
+    """Return the schema that was given, in the order of the table, or one inferred from it."""
     if schema is None:
         return infer_schema(table, min_count=min_count)
     found = schema if isinstance(schema, Schema) else Schema.from_dict(dict(schema))
     if differences := found.differences(table):
         raise DataError("The table does not fit the schema: " + "; ".join(differences) + ".")
-    return found
+    return Schema(tuple(found[name] for name in table.column_names))
 
 
 def _check_rows(table: pa.Table, schema: Schema) -> None:

@@ -500,18 +500,21 @@ class TabularGAN(BaseSynthesizer):
             If `column` has no levels, or another column is not there.
         """
         check_is_fitted(self)
-        coder = self.encoder_.coder(column) if column in self.schema_ else None
+        name = str(column)
+        coder = self.encoder_.coder(name) if name in self.schema_ else None
         if not isinstance(coder, LevelCoder) or coder.n_tokens < 2:
             raise DataError(f"{column!r} is no column of the model with two levels or more.")
-        table = self._form.read(data, some=True)
-        names = [*table.column_names, column]
-        if absent := [name for name in self.schema_.names if name not in names]:
+        index = data.index if isinstance(data, pd.DataFrame) else None
+        table, _ = read_with_container(data)
+        if name in table.column_names:
+            table = table.drop_columns([name])
+        table = self._form.read(table, some=True)
+        there = {*table.column_names, name}
+        if absent := [known for known in self.schema_.names if known not in there]:
             raise DataError(f"The table does not fit the model: column {absent[0]!r} is missing.")
-        if column in table.column_names:
-            table = table.drop_columns([column])
-        found = np.exp(self._sampler().log_shares_given(table, column))
-        levels = coder.levels.to_pylist()
-        return pd.DataFrame(found[:, : len(levels)], columns=pd.Index(levels, name=column))
+        found = np.exp(self._sampler().log_shares_given(table, name))
+        levels = pd.Index(coder.levels.to_pylist(), name=column)
+        return pd.DataFrame(found[:, : len(levels)], columns=levels, index=index)
 
     # description and storage --------------------------------------------------------------------
 

@@ -27,8 +27,6 @@ from synthgan.schema import Schema
 
 __all__ = ["PrivateDistances", "measure_distances"]
 
-#: Share of the budget for the number of rows, which all distances are divided by.
-_SHARE_OF_COUNT = 0.05
 #: Quantile of the normal distribution for intervals of 95 %.
 _Z = 1.96
 _SHOWN = 5
@@ -44,6 +42,8 @@ class PrivateDistances:
         A row per column and per pair of columns, furthest first: ``columns`` (a tuple of names),
         ``distance`` (total variation, 0 to 1), ``floor`` (what as many rows drawn from the
         synthetic table would show, by chance alone).
+    means : DataFrame
+        By the number of columns, 1 or 2: mean ``distance``, its ``noise``, and ``floor``.
     noise : float
         Half the width of the 95 % interval of each distance, as far as it comes from the noise.
     n_rows : int
@@ -53,16 +53,10 @@ class PrivateDistances:
     """
 
     table: pd.DataFrame
+    means: pd.DataFrame
     noise: float
     n_rows: int
     privacy: dict[str, Any]
-
-    def means(self) -> pd.DataFrame:
-        """Return the mean distance of single columns and of pairs, with ``noise`` and ``floor``."""
-        size = self.table["columns"].map(len)
-        means = self.table.groupby(size)[["distance", "floor"]].mean().rename_axis("size")
-        means.insert(1, "noise", self.noise / np.sqrt(size.value_counts().sort_index()))
-        return means
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, JSON-able."""
@@ -70,7 +64,7 @@ class PrivateDistances:
             "privacy": self.privacy,
             "n_rows": self.n_rows,
             "noise": self.noise,
-            "means": self.means().reset_index().to_dict("records"),
+            "means": self.means.reset_index().to_dict("records"),
             "distances": self.table.assign(columns=self.table["columns"].map(list)).to_dict(
                 "records"
             ),
@@ -78,7 +72,7 @@ class PrivateDistances:
 
     def __str__(self) -> str:
         lines = [self.privacy["text"], "", "total variation distance (by chance alone)"]
-        for size, found in self.means().iterrows():
+        for size, found in self.means.iterrows():
             what = "columns, mean" if size == 1 else "pairs, mean"
             lines.append(f"  {found.distance:.4f} +- {found.noise:.4f} ({found.floor:.4f})  {what}")
         for row in self.table.head(_SHOWN).to_dict("records"):
@@ -146,9 +140,11 @@ def measure_distances(
     begun = len(ledger.entries)
     private = PrivateTable(table, ledger, unit=privacy.unit, max_rows=privacy.max_rows)
     private.bind(encoder)
-    (counts,) = private.measure([smallest], rho * _SHARE_OF_COUNT)
+    # the split of the budget that makes the noise of one distance smallest
+    roots = np.sqrt([encoder.sizes[smallest[0]], len(marginals)])
+    cost_of_count, cost = rho * roots / roots.sum()
+    (counts,) = private.measure([smallest], cost_of_count)
     n_rows = max(int(counts.sum()), 1)
-    cost = rho * (1 - _SHARE_OF_COUNT)
     expected = [np.rint(share * n_rows).astype(np.int64) for share in shares]
     gaps = private.distances(marginals, expected, cost)
 
@@ -156,10 +152,18 @@ def measure_distances(
     found = pd.DataFrame(
         {
             "columns": [tuple(names[j] for j in marginal) for marginal in marginals],
-            "distance": np.clip(gaps / (2 * n_rows), 0.0, 1.0),
+            "distance": gaps / (2 * n_rows),
             "floor": [_floor(share, n_rows, rng) for share in shares],
         }
     )
+    # an error of the number of rows moves all distances, each by half of it at most
+    of_count = private.sigma(1, cost_of_count) * float(roots[0])
+    of_gap = private.sigma(len(marginals), cost)
+    size = found["columns"].map(len).rename("size")
+    means = found.groupby(size)[["distance", "floor"]].mean().clip(0.0, 1.0)
+    spread = np.hypot(of_gap / np.sqrt(size.value_counts().sort_index()), of_count)
+    means.insert(1, "noise", _Z * spread / (2 * n_rows))
+    found["distance"] = found["distance"].clip(0.0, 1.0)
     found = found.sort_values("distance", ascending=False, ignore_index=True, kind="stable")
     unit = "row" if privacy.unit is None else f"value of {privacy.unit!r}"
     said = statement(
@@ -170,8 +174,8 @@ def measure_distances(
         charged=["the number of rows", "all distances"],
         charges=ledger.entries[begun:],
     )
-    noise = _Z * private.sigma(len(marginals), cost) / (2 * n_rows)
-    return PrivateDistances(found, noise, n_rows, said)
+    noise = float(_Z * np.hypot(of_gap, of_count) / (2 * n_rows))
+    return PrivateDistances(found, means, noise, n_rows, said)
 
 
 def _declared(privacy: DifferentialPrivacy) -> Schema:

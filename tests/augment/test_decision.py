@@ -201,6 +201,11 @@ def test_ways_say_how_many():
         ({"estimator": LinearSVC()}, ParameterError, "no predict_proba"),
         ({"y": np.zeros(120)}, DataError, "more than 1 class"),
         ({"y": np.repeat([0, 1], [118, 2])}, DataError, "Class 1 has 2 rows"),
+        ({"y": ["a", None] * 60}, DataError, "missing classes"),
+        ({"X": table()[0].set_axis(list("aabcd"), axis=1)}, DataError, "two columns of one name"),
+        ({"repeats": 0}, ParameterError, "repeats"),
+        ({"scoring": "f1"}, ParameterError, "fits the classes"),
+        ({"ways": [Way(more=1.0), Way(more=1.0)]}, ParameterError, "the same"),
         ({"y": np.linspace(0, 1, 120)}, ValueError, "Unknown label type"),
         ({"y": np.zeros(5)}, DataError, "120 rows and y has 5"),
         ({"margin": -1.0}, ParameterError, "margin"),
@@ -215,6 +220,38 @@ def test_bad_input(change, error, message):
     given = {"X": x, "y": y, "estimator": LogisticRegression(), "generator": FAST, **change}
     with pytest.raises(error, match=message):
         augment(**given)
+
+
+@pytest.mark.filterwarnings("ignore:Column '7' has no value")
+def test_columns_and_classes_of_any_kind():
+    x, y = table(160)
+    x = x.assign(nothing=np.nan).set_axis([5, 1, 0, "d", "e", 7], axis=1).iloc[::-1]
+    y = y.iloc[::-1].eq("ill").astype(object).to_frame()
+    found = augment(
+        x, y, cv=2, repeats=1, ways=[Way(balance=0.501), Way(balance=0.504)], generator=FAST,
+        random_state=0,
+    )  # fmt: skip
+    assert list(found.against_best.index) == ["balance 50.1%, keep 0.8", "balance 50.4%, keep 0.8"]
+    model = make_table_learner().fit(x, y.iloc[:, 0].astype(bool))
+    assert model.predict_proba(x).shape == (160, 2)
+
+
+def test_dates_mean_the_same_in_any_unit():
+    x, y = table(200)
+    model = make_table_learner().fit(x, y)
+    coarse = x.assign(when=x["when"].astype("datetime64[s]"))
+    assert (model.predict_proba(coarse) == model.predict_proba(x)).all()
+
+
+def test_answers_keep_the_form_of_the_classes():
+    x, _ = table()
+    y = pd.DataFrame({"state": np.where(x["a"] > 0.7, "ill", "well")})
+    found = augment(
+        x, y, Hungry(), scoring="log_loss", repeats=1, ways=ONE, generator=FAST, random_state=0
+    )
+    assert found.accepted
+    assert list(found.y) == ["state"]
+    assert len(found.y) == len(found.X)
 
 
 def test_folds_without_a_class():

@@ -83,6 +83,23 @@ def test_the_form_of_the_table_is_kept():
     assert found.rows["sex"].to_list() == ["f"] * 50
 
 
+def test_labels_and_cells_of_any_kind():
+    frame = people(400).set_axis([1, 0, 7, 3], axis=1)
+    frame[9] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(400) % 60, "D")
+    frame["flag"] = np.resize(np.array([True, False, None], object), 400)
+    gan = tiny_gan(options=TrainingOptions(steps=200, batch_size=256)).fit(frame)
+    found = rebalance(gan, 100, {1: {"f": 0.5, "m": 0.5}}, random_state=0)
+    assert found.rows[1].value_counts().to_dict() == {"f": 50, "m": 50}
+    assert found.cells["before"].to_numpy() == pytest.approx([0.3, 0.7], abs=0.1)
+    days = {("2024-01-01", "2024-01-15"): 0.9, ("2024-01-16", "2024-02-29"): 0.1}
+    rows = rebalance(gan, 100, {9: days}, random_state=0).rows
+    assert (rows[9] <= "2024-01-15").sum() == 90
+    gaps = rebalance(gan, 100, {"flag": {True: 0.5, MISSING: 0.5}}, random_state=0).rows
+    assert gaps["flag"].isna().sum() == 50
+    with pytest.raises(ConditionError, match="no column 8"):
+        rebalance(gan, 100, {8: {"f": 1.0}})
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(1, 10**6))
 def test_counts_are_whole_and_sum_up(weights, total):
     shares = (np.array(weights) + 1e-3) / (np.sum(weights) + 1e-3 * len(weights))
@@ -98,7 +115,7 @@ def test_counts_are_whole_and_sum_up(weights, total):
         ({"sex": {"f": 1.5, "m": -0.5}}, ParameterError, "at least 0"),
         ({"sex": {}}, ParameterError, "sum to 1"),
         ([], ParameterError, "sum to 1"),
-        ({"sex": {"x": 1.0}}, ConditionError, "'x'"),
+        ({"sex": {"x": 1.0}}, ConditionError, "'sex': none of 1"),
     ],
 )
 def test_bad_shares(model, shares, error, message):

@@ -36,7 +36,7 @@ def test_a_health_table_is_shared_whole_and_once(visits, tmp_path, capsys):
     settings = {"person": "person", "target": "disease", "gate": LOOSE, **QUICK}
     assert share_health_table.share(visits, out, **settings)
     files = {path.name for path in out.iterdir()}
-    assert files == {"synthetic.parquet", "card.md", "report.html", "gate.xml", "release.json"}
+    assert files == {"synthetic.parquet", "card.md", "report.html", "gate.xml"}
     rows = pd.read_parquet(out / "synthetic.parquet")
     assert "person" not in rows
     assert len(rows) == 300
@@ -47,10 +47,10 @@ def test_a_health_table_is_shared_whole_and_once(visits, tmp_path, capsys):
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     assert share_health_table.share(visits, out, **{**settings, "seed": 1})
     assert {path: path.read_bytes() for path in out.iterdir()} != before
-    assert [path.name for path in tmp_path.iterdir()] == ["release"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["release", "release.state.json"]
 
 
-def test_a_table_that_fails_its_gate_stays_at_home(visits, tmp_path):
+def test_a_table_that_fails_its_gate_stays_at_home(visits, tmp_path, capsys):
     out = tmp_path / "release"
     rules = tmp_path / "gate.yaml"
     rules.write_text("scores: {shape_error: {max: 0.0}}")
@@ -59,7 +59,9 @@ def test_a_table_that_fails_its_gate_stays_at_home(visits, tmp_path):
     assert share_health_table.main(argv) == 3
     assert not out.exists()
     refused = {path.name for path in (tmp_path / "release.refused").iterdir()}
-    assert refused == {"report.html", "gate.xml", "release.json"}
+    assert refused == {"report.html", "gate.xml"}
+    assert share_health_table.main(argv) == 3
+    assert "up to date" in capsys.readouterr().out
 
 
 def test_a_failure_leaves_the_older_release(visits, tmp_path, monkeypatch):
@@ -75,7 +77,7 @@ def test_a_failure_leaves_the_older_release(visits, tmp_path, monkeypatch):
     with pytest.raises(DataError):
         share_health_table.share(visits, out, **{**settings, "seed": 1})
     assert {path: path.read_bytes() for path in out.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["release"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["release", "release.state.json"]
 
 
 def test_no_person_is_on_both_sides(visits):
