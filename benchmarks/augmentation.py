@@ -145,6 +145,15 @@ def run_decision(folder: Path, name: str, seed: int) -> list[dict[str, Any]]:
     return out
 
 
+def rounded(entry: Any) -> Any:
+    """Return figures with four digits."""
+    if isinstance(entry, dict):
+        return {name: rounded(part) for name, part in entry.items()}
+    if isinstance(entry, list):
+        return [rounded(part) for part in entry]
+    return round(entry, 4) if isinstance(entry, float) else entry
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -253,7 +262,8 @@ def main() -> None:
             if f"{name}/{seed}" in results[group]:
                 continue
             results[group][f"{name}/{seed}"] = run(options.data, name, seed)
-            options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+            text = json.dumps(rounded(results), indent=0, sort_keys=True)
+            options.results.write_text(text + "\n")
             print(name, seed, flush=True)
     if options.render:
         from pages import BENCHMARKS, write_into
