@@ -103,7 +103,7 @@ class TableSampler:
     def log_likelihood(self, table: pa.Table, n_orders: int) -> Array:
         """Return the mean log-probability of each row over `n_orders` random orders, (rows,).
 
-        Of the columns that `table` has, if it lacks some.
+        Of the columns that `table` has.
         """
         codes, there = self._encode_some(table)
         scores = np.zeros(len(codes))

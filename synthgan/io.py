@@ -227,6 +227,8 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         return table, Container(kind)
     if hasattr(data, "__array__"):
         return _from_numpy(np.asarray(data))
+    if isinstance(data, list) and data and isinstance(data[0], (list, tuple)):
+        return _from_numpy(np.array(data, dtype=object))
     if isinstance(data, (list, dict)):
         raise DataError(
             f"Expected a table, got a {type(data).__name__}; use pandas.DataFrame(...)."

@@ -85,8 +85,6 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         tags.input_tags.three_d_array = self._of_images
         for name in ("allow_nan", "string", "categorical"):
             setattr(tags.input_tags, name, not self._of_images)
-        if tags.transformer_tags is not None:
-            tags.transformer_tags.preserves_dtype = []  # latent vectors are float32
         return tags
 
     def _begin(self, seed: int, started: float, *data: np.ndarray[Any, Any]) -> tuple[Run, int]:

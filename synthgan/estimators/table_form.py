@@ -129,8 +129,10 @@ class TableForm:
         estimator.n_features_in_ = len(features)
         estimator.feature_names_in_ = np.array(features, dtype=object)
 
-    def read(self, data: Any, *, some: bool = False) -> pa.Table:
-        """Return a table with the columns of the fitted one, in their order; or some of them.
+    def read(self, data: Any, *, without: str | None = None) -> pa.Table:
+        """Return a table with the columns of the fitted one, in their order.
+
+        The column `without` need not be there.
 
         Raises
         ------
@@ -145,8 +147,8 @@ class TableForm:
                 f"X has {table.num_columns} features, but it is expecting {n_features} "
                 "features as input."
             )
-        if some:
-            names = [name for name in names if name in table.column_names]
+        if without is not None and without not in table.column_names:
+            names = [name for name in names if name != without]
         schema = Schema(tuple(self.schema[name] for name in names or self.schema.names))
         if differences := schema.differences(table):
             raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")

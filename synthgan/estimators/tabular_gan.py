@@ -460,8 +460,8 @@ class TabularGAN(BaseSynthesizer):
         Parameters
         ----------
         data : table
-            With columns of the fitted table, in any order. If some are not there, such as the
-            target, the likelihood is that of the others.
+            With the columns of the fitted table, in any order. If the target is not there, the
+            likelihood is that of the others.
         n_orders : int, default 8
 
         Returns
@@ -470,13 +470,14 @@ class TabularGAN(BaseSynthesizer):
         """
         check_is_fitted(self)
         check_number("score_samples", "n_orders", n_orders, int, 1, 10**6)
-        return self._sampler().log_likelihood(self._form.read(data, some=True), n_orders)
+        table = self._form.read(data, without=self.target_)
+        return self._sampler().log_likelihood(table, n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`, of features and `y` if `fit` got both."""
         check_is_fitted(self)
         if self._form.has_y and y is not None:
-            data, _ = join_target(data, y)
+            data, _ = join_target(self._form.read(data, without=self.target_), y)
         return float(self.score_samples(data).mean())
 
     def level_probabilities(self, data: Any, column: str) -> pd.DataFrame:
@@ -508,10 +509,7 @@ class TabularGAN(BaseSynthesizer):
         table, _ = read_with_container(data)
         if name in table.column_names:
             table = table.drop_columns([name])
-        table = self._form.read(table, some=True)
-        there = {*table.column_names, name}
-        if absent := [known for known in self.schema_.names if known not in there]:
-            raise DataError(f"The table does not fit the model: column {absent[0]!r} is missing.")
+        table = self._form.read(table, without=name)
         found = np.exp(self._sampler().log_shares_given(table, name))
         levels = pd.Index(coder.levels.to_pylist(), name=column)
         return pd.DataFrame(found[:, : len(levels)], columns=levels, index=index)

@@ -266,6 +266,11 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
             history = result.history
         return _latent_rows(encoder, decoder, form), history
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # latent vectors are float32
+        return tags
+
     # encoding and decoding ----------------------------------------------------------------------
 
     def transform(self, data: Any) -> Latents:
