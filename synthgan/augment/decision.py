@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from synthgan._runtime import seed_from
 from synthgan.augment.learner import make_table_learner
-from synthgan.augment.page import page_of
+from synthgan.augment.page import gains_in_words, page_of
 from synthgan.augment.trial import (
     NOTHING,
     SIGNS,
@@ -59,6 +59,9 @@ class Augmentation:
     table : DataFrame
         By method: the mean of every figure over the folds, and the gain over training on the rows
         as they are (``gain``, ``low``, ``high``; positive is better) in the figure that decides.
+    gains : DataFrame
+        One row per method and figure: ``method``, ``figure``, and its paired ``gain`` over training
+        on the rows as they are, with ``low`` and ``high``.
     against_best : DataFrame
         By way: gain over `best_simple`, with the interval that decides.
     folds : DataFrame
@@ -75,6 +78,7 @@ class Augmentation:
     way: Way | None
     best_simple: str
     table: pd.DataFrame = field(repr=False)
+    gains: pd.DataFrame = field(repr=False)
     against_best: pd.DataFrame = field(repr=False)
     folds: pd.DataFrame = field(repr=False)
     scoring: str
@@ -89,12 +93,15 @@ class Augmentation:
             "scoring": self.scoring,
             "best_simple": self.best_simple,
             "table": self.table.reset_index().to_dict("records"),
+            "gains": self.gains.to_dict("records"),
             "against_best": self.against_best.reset_index().to_dict("records"),
         }
 
     def __str__(self) -> str:
-        shown = self.table.round(4).to_string()
-        return f"{self.reason}\n\n{shown}"
+        means = self.table.drop(columns=["gain", "low", "high"]).round(4).to_string()
+        gains = gains_in_words(self.gains).to_string()
+        title = f"gains over {NOTHING}, with intervals (above 0 is better)"
+        return f"{self.reason}\n\n{means}\n\n{title}\n{gains}"
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the answer, its table and its plot as one HTML file."""
@@ -192,7 +199,11 @@ def augment(
     column = scoring if scoring in SIGNS else "score"
     tested = float(np.mean([len(test) / len(train) for train, test in folds]))
     simple = [m for m in (NOTHING, WEIGHTS, *SIMPLE) if m in set(figures["method"])]
-    gains = differences(figures, NOTHING, column, tested, confidence)
+    names_of_figures = [str(name) for name in figures if name not in ("fold", "method")]
+    every = {
+        name: differences(figures, NOTHING, name, tested, confidence) for name in names_of_figures
+    }
+    gains = every[column]
     best_simple = str(gains.loc[simple, "gain"].idxmax())
     names = [str(way) for way in ways]
     # Bonferroni: the best of several ways looks better than it is
@@ -227,6 +238,7 @@ def augment(
         reason=reason,
         best_simple=best_simple,
         table=means.join(gains),
+        gains=pd.concat(every, names=["figure"]).loc[(slice(None), means.index), :].reset_index(),
         against_best=against,
         folds=figures,
         scoring=title,

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+import pandas as pd
+
 from synthgan.augment.trial import NOTHING
 from synthgan.evaluate.report.figures import draw_intervals
 from synthgan.evaluate.report.layout import document, figure, notebook, table
 
-__all__ = ["page_of"]
+__all__ = ["gains_in_words", "page_of"]
 
 _TITLES = {
     "method": "Training rows",
@@ -19,9 +21,6 @@ _TITLES = {
     "ece": "Calibration error",
     "minority_f1": "F1 of the rarest class",
     "score": "Score",
-    "gain": "Gain",
-    "low": "from",
-    "high": "to",
 }
 _NOTE = (
     "Means over the test folds. Gains have intervals that are corrected for overlapping folds "
@@ -40,7 +39,8 @@ def page_of(answer: Mapping[str, Any], *, whole: bool) -> str:
         A document, or a part of a notebook.
     """
     rows, made = answer["table"], answer["against_best"]
-    names = [name for name in _TITLES if name in rows[0]]
+    means = [name for name in rows[0] if name not in ("gain", "low", "high")]
+    names = [name for name in _TITLES if name in means]
     ours = {row["method"] for row in made}
     gains = [(_styled(row, ours)) for row in rows if row["method"] != NOTHING]
     scoring, best = answer["scoring"], answer["best_simple"]
@@ -60,9 +60,28 @@ def page_of(answer: Mapping[str, Any], *, whole: bool) -> str:
     body = (
         f"<h1>{title}</h1><p>{escape(answer['reason'])}</p>"
         f"{table([_TITLES[name] for name in names], [[row[n] for n in names] for row in rows])}"
+        f"<h2>Gains over the rows as they are</h2>{_table_of_gains(answer)}"
         f'<p class="muted">{_NOTE}</p><div class="grid pair">{"".join(pictures)}</div>'
     )
     return document(title, body) if whole else notebook(body)
+
+
+def _table_of_gains(answer: Mapping[str, Any]) -> str:
+    words = gains_in_words(pd.DataFrame(answer["gains"]))
+    head = [_TITLES["method"], *(_TITLES[str(name)] for name in words)]
+    return table(head, [[name, *cells] for name, *cells in words.itertuples()], len(head))
+
+
+def gains_in_words(gains: pd.DataFrame) -> pd.DataFrame:
+    """Return gains and their intervals as text, a row per method and a column per figure."""
+    rows = gains[gains["method"] != NOTHING]
+    text = [
+        f"{gain:+.3f} ({low:+.3f} to {high:+.3f})"
+        for gain, low, high in rows[["gain", "low", "high"]].itertuples(index=False)
+    ]
+    shown = rows[["method", "figure"]].assign(text=text)
+    order = [list(dict.fromkeys(rows[name])) for name in ("method", "figure")]
+    return shown.pivot(index="method", columns="figure", values="text").loc[order[0], order[1]]
 
 
 def _styled(row: Mapping[str, Any], ours: set[str]) -> tuple[str, str, float, tuple[float, float]]:

@@ -101,6 +101,14 @@ def test_an_answer_can_be_read_and_repeated(tmp_path):
     pd.testing.assert_frame_equal(found.folds, again.folds)
     assert list(found.table.index) == [NOTHING, "class weights", *SIMPLE, str(ONE[0])]
     assert found.reason in str(found)
+    figures = ["auc", "log_loss", "ece", "minority_f1"]
+    assert list(dict.fromkeys(found.gains["figure"])) == figures
+    assert len(found.gains) == 4 * len(found.table)
+    assert found.gains["low"].le(found.gains["gain"]).all()
+    assert found.gains["gain"].le(found.gains["high"]).all()
+    means = found.table["log_loss"]
+    fewer = found.gains.query("figure == 'log_loss'").set_index("method")["gain"]
+    assert fewer.to_numpy() == pytest.approx((means[NOTHING] - means[fewer.index]).to_numpy())
     found.to_html(tmp_path / "answer.html")
     page = (tmp_path / "answer.html").read_text()
     assert page.count("<svg") == 2
