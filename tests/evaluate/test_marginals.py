@@ -50,6 +50,11 @@ def test_no_bin_and_no_axis_end_shows_fewer_than_ten_rows(values):
         assert holders >= MIN_ROWS or len(end.strip("-0").replace(".", "")) <= 8
 
 
+def test_an_end_has_seven_digits_even_where_the_middle_is_narrow():
+    shown = draw(np.r_[np.zeros(9), 1e5, 100_000.26, 100_001.0, np.full(8, 1e12)])
+    assert (shown["low"], shown["high"]) == ("100,000", "100,000.4")
+
+
 def test_axes_end_at_round_values():
     rng = np.random.default_rng(0)
     columns = {
