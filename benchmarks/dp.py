@@ -59,11 +59,11 @@ BOUNDS = {
 }
 
 
-def load(folder: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the training and the held-out rows."""
+def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the training and the held-out rows, the same for every seed of a method."""
     parts = [pd.read_parquet(folder / "adult" / f"{name}.parquet") for name in ("train", "test")]
     whole = pd.concat(parts, ignore_index=True).drop(columns=["fnlwgt", "education"])
-    order = np.random.default_rng(seed).permutation(len(whole))
+    order = np.random.default_rng(0).permutation(len(whole))
     count = int(0.8 * len(whole))
     return tuple(whole.iloc[part].reset_index(drop=True) for part in (order[:count], order[count:]))
 
@@ -397,7 +397,7 @@ def measure(made: Codes, train: Codes, test: Codes, sizes: list[int]) -> dict[st
 
 def run(method: str, epsilon: float, seed: int, folder: Path) -> dict[str, float]:
     """Return the figures of one method."""
-    train, test = load(folder, seed)
+    train, test = load(folder)
     both = pd.concat([train, test])
     names = [name for name in train if name != TARGET]
     known = {name: [] if name in EDGES else levels(name, both) for name in [*names, TARGET]}

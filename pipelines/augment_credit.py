@@ -21,6 +21,8 @@ from sklearn.model_selection import train_test_split
 from synthgan import TabularGAN
 from synthgan.augment import Augmentation, augment
 from synthgan.augment.learner import make_table_learner
+from synthgan.exceptions import DataError, SynthganError
+from synthgan.io import read_frame
 
 DATA = Path(__file__).parent / "data" / "german_credit.parquet"
 
@@ -36,6 +38,8 @@ def decide(
     seed: int = 0,
 ) -> tuple[Augmentation, pd.DataFrame]:
     """Return the answer of the trial, and figures on rows that were kept aside, with intervals."""
+    if target not in table:
+        raise DataError(f"There is no column {target!r}; there are {list(table)}.")
     train, aside = train_test_split(table, test_size=0.3, stratify=table[target], random_state=seed)
     x, y = train.drop(columns=target).reset_index(drop=True), train[target].reset_index(drop=True)
     found = augment(
@@ -89,16 +93,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=2, help="of the five folds")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
-    table = pd.read_parquet(options.data)
-    found, aside = decide(
-        table,
-        options.target,
-        scoring=options.scoring,
-        learner=options.learner,
-        max_time=options.max_time,
-        repeats=options.repeats,
-        seed=options.seed,
-    )
+    try:
+        table = read_frame(options.data)
+        found, aside = decide(
+            table,
+            options.target,
+            scoring=options.scoring,
+            learner=options.learner,
+            max_time=options.max_time,
+            repeats=options.repeats,
+            seed=options.seed,
+        )
+    except (SynthganError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
     print(found)
     print(f"\nOn rows that took no part (change with its 95 % interval):\n{aside.to_string()}")
     found.X.assign(**{options.target: found.y}).to_parquet(options.out, index=False)

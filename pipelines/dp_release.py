@@ -21,10 +21,9 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from synthgan import Column, Schema, TabularGAN
-from synthgan.exceptions import BudgetError
+from synthgan.exceptions import BudgetError, DataError, SynthganError
+from synthgan.io import read_frame
 from synthgan.privacy import DifferentialPrivacy, Ledger
 from synthgan.privacy.accounting import epsilon_of, rho_of
 from synthgan.privacy.distances import measure_distances
@@ -57,11 +56,15 @@ def release(data: Path, out: Path, *, epsilon: float, delta: float, seed: int = 
     BudgetError
         If the budget of these people is used up.
     """
+    table = read_frame(data)
+    gone = [name for name in DOMAIN.names if name not in table]
+    if gone:
+        raise DataError(f"The table has no columns {gone}, which the domain names.")
+    table = table[list(DOMAIN.names)]
     out.mkdir(parents=True, exist_ok=True)
     ledger = out / "people.ledger"
     if not ledger.exists():
         Ledger(ledger, epsilon=epsilon, delta=delta)
-    table = pd.read_parquet(data)[list(DOMAIN.names)]
 
     def part(share: float) -> DifferentialPrivacy:
         worth = epsilon_of(share * rho_of(epsilon, delta), delta)
@@ -94,9 +97,9 @@ def main(argv: list[str] | None = None) -> int:
     options = vars(parser.parse_args(argv))
     try:
         ledger = release(options.pop("data"), options.pop("out"), **options)
-    except BudgetError as error:
+    except (SynthganError, OSError) as error:
         print(error, file=sys.stderr)
-        return 3
+        return 3 if isinstance(error, BudgetError) else 2
     spent, _ = ledger.spent()
     print(f"spent epsilon = {spent:.3f} of {ledger.epsilon:g} at delta = {ledger.delta:g}")
     return 0

@@ -2,11 +2,11 @@
 
     python pipelines/image_augmentation.py digits.npz decision --max-time 10m
 
-reads ``images`` (images, height, width[, channels]; 8 bit) and ``labels`` from an ``.npz`` file,
-keeps a third aside, fits a conditional GAN to the rest, and trains the same small network with and
-without synthetic images, several times. It writes ``decision/report.html``, and
-``decision/training.npz``: real and synthetic images if the interval of the gain lies above 0, the
-real ones alone if not.
+reads ``images`` (images, height, width[, channels]; 8 bit) and ``labels`` from an ``.npz`` file, or
+a folder with one folder per class, keeps a third aside, fits a conditional GAN to the rest, and
+trains the same small network with and without synthetic images, several times. It writes
+``decision/report.html``, and ``decision/training.npz``: real and synthetic images if the interval
+of the gain lies above 0, the real ones alone if not.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from sklearn.model_selection import train_test_split
 
 from synthgan import ImageGAN
 from synthgan.evaluate import ImageReport, evaluate_images
+from synthgan.exceptions import DataError, SynthganError
+from synthgan.images import read_images
 
 
 def decide(
@@ -58,17 +60,22 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help=".npz with arrays images and labels")
+    parser.add_argument("data", type=Path, help="folder with a folder per class, or .npz file")
     parser.add_argument("out", type=Path, help="folder of the answer")
     parser.add_argument("--times", type=int, default=5, help="synthetic images per real one")
     parser.add_argument("--max-time", help="of the fit, such as 10m")
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args(argv))
-    with np.load(options.pop("data"), allow_pickle=False) as arrays:
-        images, labels = arrays["images"], arrays["labels"]
     out = options.pop("out")
+    try:
+        found = read_images(options.pop("data"))
+        if found.labels is None:
+            raise DataError("The file has no array of labels.")
+        helps, report, images, labels = decide(found.pixels, found.labels, **options)
+    except (SynthganError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
     out.mkdir(parents=True, exist_ok=True)
-    helps, report, images, labels = decide(images, labels, **options)
     gain = report.scores["augmentation_gain"]
     answer = "added" if helps else "not added"
     print(f"gain in accuracy {gain.value:+.3f} (95 % {gain.interval}): {answer}")

@@ -11,9 +11,9 @@ writes a folder ``release`` with
     gate.xml            the rules and whether they passed (JUnit)
 
 if every rule of the gate holds; otherwise it writes ``release.refused`` with the full report, and
-exits with 3. ``release.state.json`` stays beside, for the holder alone: with it, the same input and
-settings do nothing the second time. There is no formal guarantee of privacy; see ``dp_release.py``
-for one.
+exits with 3 (with 2 if the call or the table is wrong). ``release.state.json`` stays beside, for
+the holder alone: with it, the same input and settings do nothing the second time. There is no
+formal guarantee of privacy; see ``dp_release.py`` for one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from synthgan import TabularGAN
 from synthgan.evaluate import evaluate
 from synthgan.evaluate.cards import data_card
 from synthgan.evaluate.gate import Gate
+from synthgan.exceptions import DataError, SynthganError
+from synthgan.io import read_frame
 
 #: What a table must reach to leave the house; edit a copy for your own (``--gate``).
 GATE = Gate.from_dict(
@@ -68,6 +70,8 @@ def share(
     `person` names the column that says whose row it is: all rows of a person are on one side of the
     split, and the column is not modelled.
     """
+    if not out.parent.is_dir():
+        raise DataError(f"There is no folder {out.parent}; make it first.")
     settings = {"person": person, "target": target, "gate": gate.to_dict(), "level": level}
     settings |= {"max_time": max_time, "seed": seed}
     mark = {
@@ -79,7 +83,9 @@ def share(
         if place.exists() and _read(state) == {**mark, "written": place.name}:
             print(f"{place} is up to date")
             return place == out
-    table = pd.read_parquet(data)
+    table = read_frame(data)
+    if person is not None and person not in table:
+        raise DataError(f"There is no column {person!r} of people; there are {list(table)}.")
     train, holdout = split_by_person(table, person, seed)
     gan = TabularGAN(random_state=seed, max_time=max_time, verbose=int(sys.stderr.isatty()))
     gan.fit(train, target=target)
@@ -146,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="Parquet file, one row per visit or per person")
+    parser.add_argument("data", type=Path, help="Parquet or CSV, one row per visit or person")
     parser.add_argument("out", type=Path, help="folder of the release; its parent must exist")
     parser.add_argument("--person", help="column that says whose row it is")
     parser.add_argument("--target", help="column that people will predict")
@@ -155,11 +161,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--level", choices=["full", "quick"], default="full", help="of the report")
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args(argv))
-    if options["gate"] is not None:
-        options["gate"] = Gate.read(options["gate"])
-    else:
-        del options["gate"]
-    return 0 if share(options.pop("data"), options.pop("out"), **options) else 3
+    gate = options.pop("gate")
+    try:
+        options["gate"] = GATE if gate is None else Gate.read(gate)
+        return 0 if share(options.pop("data"), options.pop("out"), **options) else 3
+    except (SynthganError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

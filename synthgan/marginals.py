@@ -249,15 +249,21 @@ class _Sums:
     def misfit(self, chances: Tensor, n_rows: float) -> Tensor:
         """Return the sum of squared distances to all counts, in variances of their noise."""
         scale = n_rows / len(chances)
-        pairs = chances.T @ chances * scale
-        pairs = pairs - torch.diag(pairs.diagonal()) + torch.diag(chances.sum(0) * scale)
-        found = (self.weights[0] * (pairs - self.counts[0]).square()).sum()
+        found = chances.new_zeros(())
         if len(self.weights_within):
-            for level, chance in enumerate(chances[:, self.target].T):
-                within = (chances * chance[:, None]).T @ chances * scale
-                gaps = (within - self.counts_within[level]).square()
-                found = found + (self.weights_within[level] * gaps).sum()
-        return found
+            levels = [
+                (chances * chance[:, None]).T @ chances * scale
+                for chance in chances[:, self.target].T
+            ]
+            for within, weights, counts in zip(
+                levels, self.weights_within, self.counts_within, strict=True
+            ):
+                found = found + (weights * (within - counts).square()).sum()
+            pairs = torch.stack(levels).sum(0)  # a row is in one level or another
+        else:
+            pairs = chances.T @ chances * scale
+        pairs = pairs - torch.diag(pairs.diagonal()) + torch.diag(chances.sum(0) * scale)
+        return found + (self.weights[0] * (pairs - self.counts[0]).square()).sum()
 
 
 def _mix(

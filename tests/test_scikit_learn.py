@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from synthgan import (
     AutoencoderOptions,
     ImageGAN,
+    ImageOptions,
     ImageTranslator,
     ImageVAE,
     TabularGAN,
@@ -121,6 +122,15 @@ def test_models_travel_to_workers():
     for a, b in zip(here, there, strict=True):
         pd.testing.assert_frame_equal(a, b)
     pd.testing.assert_frame_equal(_sampled(pickle.loads(pickle.dumps(gan)), 0), here[0])
+
+
+@pytest.mark.parametrize("preset", ["resnet", "dcgan", "vanilla"])
+def test_what_a_critic_sees_has_names(preset):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    gan = ImageGAN(preset=preset, options=ImageOptions(steps=2, batch_size=8), verbose=0)
+    features = gan.set_output(transform="pandas").fit_transform(images)
+    assert len(features) == 40
+    assert list(features) == [f"imagegan{k}" for k in range(features.shape[1])]
 
 
 def test_an_estimator_of_images_says_so():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -50,7 +51,7 @@ Pixels = npt.NDArray[np.uint8]
 _PREVIEWED = 64
 
 
-class ImageGAN(BaseSynthesizer):
+class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesizer):  # type: ignore[misc]
     """A conditional GAN for images of 8 to 128 pixels, gray or RGB.
 
     Images are conditioned on nothing, on a class, on several attributes, or on a vector of numbers
@@ -367,16 +368,23 @@ class ImageGAN(BaseSynthesizer):
         ndarray of float32, shape (images, features)
         """
         check_is_fitted(self)
+        return self._features(as_bytes(self._form.read(images).pixels))
+
+    def _features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
         critic = self.critic_
         if critic is None:
             raise ParameterError("A private fit has no critic, so it gives no features.")
-        pixels = as_bytes(self._form.read(images).pixels)
 
         def features(part: Tensor) -> npt.NDArray[np.float32]:
             seen = critic.features(to_tensor(part))  # type: ignore[operator]
             return np.asarray(seen.float().cpu().numpy())
 
         return in_blocks(critic, features, pixels)
+
+    @property
+    def _n_features_out(self) -> int:
+        blank = torch.zeros((1, self._form.channels, *self._form.size), dtype=torch.uint8)
+        return int(self._features(blank).shape[1])
 
     # description and storage --------------------------------------------------------------------
 

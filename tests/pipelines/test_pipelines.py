@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import augment_credit
+import dp_release
 import image_augmentation
 import numpy as np
 import pandas as pd
@@ -48,6 +49,28 @@ def test_a_health_table_is_shared_whole_and_once(visits, tmp_path, capsys):
     assert share_health_table.share(visits, out, **{**settings, "seed": 1})
     assert {path: path.read_bytes() for path in out.iterdir()} != before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["release", "release.state.json"]
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        (share_health_table, ["{data}", "{out}", "--person", "nobody"], "no column 'nobody'"),
+        (share_health_table, ["{none}", "{out}"], "none.parquet"),
+        (share_health_table, ["{data}", "{none}/release"], "no folder"),
+        (dp_release, ["{other}", "{out}", "--epsilon", "1", "--delta", "1e-5"], "no columns"),
+        (augment_credit, ["--data", "{data}", "--out", "{out}", "--target", "no"], "column 'no'"),
+        (image_augmentation, ["{data}", "{out}"], "path"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_one_line(program, arguments, message, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    places = {"data": HEART, "out": tmp_path / "out", "none": tmp_path / "none.parquet"}
+    assert program.main([a.format(**places, other=other) for a in arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["other.csv"]
 
 
 def test_a_table_that_fails_its_gate_stays_at_home(visits, tmp_path, capsys):

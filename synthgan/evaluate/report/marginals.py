@@ -119,7 +119,9 @@ def _round_edges(family: str | None, present: Floats) -> tuple[Floats, tuple[str
     """Return at most about 24 bins of the same round width."""
     low, high = float(present[MIN_ROWS - 1]), float(present[-MIN_ROWS])
     moment = family is not None and family.startswith("datetime")
-    finest = 1e-12 if moment else 1e-6  # of the value: an end has seven digits, and not a whole value
+    finest = (
+        1e-12 if moment else 1e-6
+    )  # of the value: an end has seven digits, and not a whole value
     width = max((high - low) / N_BINS, max(abs(low), abs(high)) * finest, 1e-300)
     unit = 1.0
     if moment or family == "duration":
