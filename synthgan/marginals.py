@@ -44,7 +44,9 @@ class MarginalOptions:
     learning_rate : float
         Of Adam at its highest.
     shrinkage : float
-        The penalty, as a share of the largest singular value that noise alone is expected to have.
+        The penalty, as a share of the largest singular value that noise alone is expected to have;
+        it falls with the fourth root of the misfit of independent columns. Where all that is
+        measured stands high above the noise, shrinking it costs more than it saves.
     triples : float
         Share of the budget for the tables of two columns and the target, if there is one.
     """
@@ -52,7 +54,7 @@ class MarginalOptions:
     rows: int = 1000
     steps: int = 3000
     learning_rate: float = 0.05
-    shrinkage: float = 0.6
+    shrinkage: float = 0.7
     triples: float = 0.5
 
     def __post_init__(self) -> None:
@@ -137,7 +139,8 @@ def fit_marginals(
         generator.parameters(), lr=options.learning_rate, betas=(0.9, 0.99)
     )
     ema = Ema(generator, 0.0)
-    penalty = options.shrinkage * sums.noise_norm(shares) * n_rows
+    above = max(float(sums.misfit(shares[None], n_rows) / sums.cells), 1.0)
+    penalty = options.shrinkage * sums.noise_norm(shares) * n_rows * above**-0.25
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         rate = options.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))

@@ -29,7 +29,7 @@ def test_shares_add_up(people, other_people):
 @given(
     arrays.arrays(
         np.float64,
-        st.integers(20, 120),
+        st.integers(30, 120),
         elements=st.one_of(
             st.integers(-30, 30).map(float),
             st.floats(-1e6, 1e6, width=32),
@@ -47,11 +47,12 @@ def test_no_bin_and_no_axis_end_shows_fewer_than_ten_rows(values):
     assert len(counts) <= 60
     for end in (shown["low"], shown["high"]):
         holders = (values == float(end.replace(",", ""))).sum()
-        assert holders >= MIN_ROWS or len(end.strip("-0").replace(".", "")) <= 8
+        assert holders >= MIN_ROWS or len(end.replace(".", "").replace(",", "").strip("-0")) <= 7
 
 
 def test_an_end_has_seven_digits_even_where_the_middle_is_narrow():
-    shown = draw(np.r_[np.zeros(9), 1e5, 100_000.26, 100_001.0, np.full(8, 1e12)])
+    middle = np.linspace(1e5, 100_000.26, 12)
+    shown = draw(np.r_[np.zeros(9), middle, np.full(9, 1e12)])
     assert (shown["low"], shown["high"]) == ("100,000", "100,000.4")
 
 
@@ -74,9 +75,9 @@ def test_axes_end_at_round_values():
 
 def test_a_constant_shows_its_value():
     values = {
-        "2020-01-01 12:30:00": pd.to_datetime(["2020-01-01 12:30"] * 20),
-        "90 s": pd.to_timedelta([90] * 20, unit="s"),
-        "1,234.5": [1234.5] * 20,
+        "2020-01-01 12:30:00": pd.to_datetime(["2020-01-01 12:30"] * 30),
+        "90 s": pd.to_timedelta([90] * 30, unit="s"),
+        "1,234.5": [1234.5] * 30,
     }
     for label, column in values.items():
         assert draw(column)["low"] == label

@@ -71,7 +71,7 @@ def _levels(
 
 def _bins(column: Column, a: Floats, b: Floats) -> dict[str, Any] | None:
     present = np.sort(a[~np.isnan(a)])
-    if len(present) < 2 * MIN_ROWS:
+    if len(present) < 3 * MIN_ROWS:  # or fewer than that lie between the ends
         return None
     edges, ends = _unit_edges(column.family, present) or _round_edges(column.family, present)
     places = [np.searchsorted(edges[1:-1], x[~np.isnan(x)], side="right") for x in (a, b)]
