@@ -7,7 +7,8 @@
     python benchmarks/dp.py --render                        # only rewrite the page
 
 DIR is that of ``fidelity.py``. All 48,842 rows of Adult, without ``fnlwgt`` and ``education``; age
-is cut into 17 bins, gains, losses and hours into 20; 39,073 rows are learned, the others held out.
+is cut into 17 bins, gains, losses and hours into 20; 39,073 rows are learned, the others held out,
+the same for all seeds.
 TVD is the mean total variation distance of the tables of one or two columns to the training rows;
 P(y|x) the mean gap of the rate of the target within a level. TSTR is the AUC of a classifier
 trained on synthetic rows, on those held out. The peers are MST and AIM of private-pgm (CHECKOUT is

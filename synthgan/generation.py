@@ -60,7 +60,7 @@ class TableSampler:
         n_samples : int
         conditions : mapping of column name to condition, or None
         steps : int or None
-            Groups of columns; None takes as many as the generator needs to be exact.
+            Groups of columns; None leaves it to the sampler.
         seed : int
         """
         confinements = parse_conditions(conditions or {}, self.encoder)
@@ -163,7 +163,7 @@ class TableSampler:
         drawn = self.sampler.draw_block(
             seed,
             block,
-            steps=min(steps or self.sampler.exact_steps, len(self.active)),
+            steps=min(steps or self.sampler.default_steps, len(self.active)),
             weights=weights,
             restricted=restricted,
             codes=given[0],

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from synthgan._runtime import numpy_generator
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.rows import JointBranch, RowGenerator
+from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.schedules import Schedule, random_groups
 
-__all__ = ["BLOCK", "Sampler", "random_groups"]
+__all__ = ["BLOCK", "Sampler"]
 
 #: Rows of one block; all of them share the order in which columns are revealed. Smaller blocks mix
 #: more orders (Adult, Shape: 1,024 rows .315, 512 rows .292, 256 rows .292) and take more time.
@@ -26,22 +27,6 @@ BLOCK = 512
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
-
-
-def random_groups(
-    columns: Sequence[int], steps: int, generator: np.random.Generator
-) -> list[list[int]]:
-    """Split `columns`, in random order, into `steps` groups of nearly equal size.
-
-    Examples
-    --------
-    >>> groups = random_groups(range(5), 2, numpy_generator(0, "order"))
-    >>> sorted(map(len, groups)), sorted(sum(groups, []))
-    ([2, 3], [0, 1, 2, 3, 4])
-    """
-    order = generator.permutation(np.asarray(columns, dtype=np.int64))
-    parts = np.array_split(order, min(steps, max(len(order), 1)))
-    return [part.tolist() for part in parts if len(part)]
 
 
 @dataclass(frozen=True)
@@ -54,13 +39,20 @@ class Sampler:
         In evaluation; its weights are not changed.
     precision : torch.dtype or None
         Dtype of the matrix products of the trunk, or None for float32.
-    joint : JointBranch or LatentChoice, optional
+    joint : LatentClasses or LatentChoice, optional
         Ties the variables of a group together; None draws them independently.
+    schedule : Schedule, optional
+        Which variables are revealed together; None takes any.
+    steps : int, optional
+        Groups of variables if a call does not say; None takes each variable alone, or all at once
+        where latent rows tie them.
     """
 
     generator: RowGenerator | MixtureGenerator
     precision: torch.dtype | None = None
-    joint: JointBranch | LatentChoice | None = None
+    joint: LatentClasses | LatentChoice | None = None
+    schedule: Schedule | None = None
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         with torch.no_grad():
@@ -74,9 +66,10 @@ class Sampler:
         return device
 
     @property
-    def exact_steps(self) -> int:
-        """How many groups of variables it takes to draw rows as the generator has them."""
-        return 1 if isinstance(self.joint, LatentChoice) else len(self.generator.sizes)
+    def default_steps(self) -> int:
+        """How many groups of variables there are if a call does not say."""
+        exact = 1 if isinstance(self.joint, LatentChoice) else len(self.generator.sizes)
+        return self.steps or exact
 
     @torch.no_grad()
     def complete(
@@ -102,8 +95,8 @@ class Sampler:
             One number per cell to draw.
         weights : sequence of Tensor or None
             For each variable, factors on the probabilities of its tokens.
-        latents : Tensor, shape (groups, rows, latent), optional
-            Normal numbers for the joint branch.
+        latents : Tensor, shape (groups, rows, 1), optional
+            Uniform numbers for the choice of latent classes.
 
         Returns
         -------
@@ -127,12 +120,16 @@ class Sampler:
         codes = torch.where(known, codes, hidden)
         total = F.embedding_bag(codes + starts, inputs, mode="sum")
         log_mass = total.new_zeros(len(codes))
+        left = sum(map(len, groups))
         for number, group in enumerate(groups):
             features = self._features(total)
             if self.joint is not None and latents is not None and len(group) > 1:
                 asked = torch.zeros_like(known[:1], dtype=features.dtype)
                 asked[:, list(group)] = 1.0
-                features = self.joint(features, latents[number], asked.expand(len(codes), -1))
+                asked = asked.expand(len(codes), -1)
+                visible = 1 - left / codes.shape[1]
+                features = self.joint(features, latents[number], asked, visible)
+            left -= len(group)
             for j in group:
                 shares = self._log_probabilities(features, j).exp()
                 if tally is not None:
@@ -200,22 +197,27 @@ class Sampler:
         if restricted:
             codes, known = self._draw_restricted(rng, codes, known, list(restricted), weights)
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
-        groups = random_groups(open_columns, steps, rng)
+        groups = self._groups(open_columns, steps, rng)
         uniforms = self._uniforms(rng, len(codes))
         latents = None
         if self.joint is not None and len(groups) < len(open_columns):
-            shape = (len(groups), len(codes), self.joint.latent)
-            latents = torch.from_numpy(rng.standard_normal(shape, np.float32)).to(self.device)
+            latents = self._uniforms(rng, len(codes), len(groups)).T[:, :, None]
         return self.complete(codes, known, groups, uniforms, weights, latents)
 
-    def _uniforms(self, rng: np.random.Generator, rows: int) -> Tensor:
+    def _groups(
+        self, columns: Sequence[int], steps: int, rng: np.random.Generator
+    ) -> list[list[int]]:
+        split = random_groups if self.schedule is None else self.schedule.groups
+        return split(columns, steps, rng)
+
+    def _uniforms(self, rng: np.random.Generator, rows: int, columns: int | None = None) -> Tensor:
         """Return one uniform number per cell, stratified within each column.
 
         Every cell is uniform, and the cells of a column fall into different strata of width
         ``1 / rows`` (systematic sampling), so that a sample repeats shares of levels more evenly
         than independent draws would.
         """
-        shape = (len(self.generator.sizes), rows)
+        shape = (len(self.generator.sizes) if columns is None else columns, rows)
         strata = rng.permuted(np.broadcast_to(np.arange(rows, dtype=np.float32), shape), axis=1)
         draws = (strata + rng.random(shape, dtype=np.float32)) / np.float32(rows)
         draws = np.minimum(draws, np.float32(1 - 2**-24))

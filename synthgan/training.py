@@ -123,6 +123,10 @@ class TrainingOptions:
         Share by which the validation loss may exceed its lowest value. The falling learning rate
         goes on improving marginals while the loss is flat, so the latest acceptable weights are
         kept rather than those of the lowest loss.
+    classes : int
+        Latent classes that tie the columns of one step together; 0 leaves them independent.
+    class_steps : int or None
+        Most steps of the phase in which these are learned; None: as many as `steps`.
     refinement_steps : int
         Steps of the adversarial phase; 0 leaves it out.
     refinement_rate : float
@@ -140,6 +144,8 @@ class TrainingOptions:
     ema: float = 0.999
     patience: int = 3
     tolerance: float = 0.01
+    classes: int = 256
+    class_steps: int | None = None
     refinement_steps: int = 0
     refinement_rate: float = 2e-4
     penalty: float = 1.0
@@ -155,6 +161,8 @@ class TrainingOptions:
             "ema": 0 <= self.ema < 1,
             "patience": self.patience >= 1,
             "tolerance": 0 <= self.tolerance < 10,
+            "classes": 0 <= self.classes <= 2**16,
+            "class_steps": self.class_steps is None or 0 <= self.class_steps <= 10**7,
             "refinement_steps": 0 <= self.refinement_steps <= 10**7,
             "refinement_rate": 0 < self.refinement_rate < 1,
             "penalty": 0 <= self.penalty < 10**6,
@@ -177,6 +185,7 @@ class TrainingOptions:
             "steps": max(int(steps), 1),
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
+            "classes": min(max(n_rows // 64, 4), 256),
         }
         return cls(**{**sizes, **changes})
 

@@ -40,5 +40,5 @@ def adult() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def adult_gan(adult: pd.DataFrame) -> TabularGAN:
     """A model of Adult that is good enough for statistical tests."""
-    options = TrainingOptions(steps=250, batch_size=256)
+    options = TrainingOptions(steps=500, batch_size=256)
     return tiny_gan(width=64, depth=2, options=options).fit(adult, target="income")

@@ -8,8 +8,9 @@ import torch
 
 from synthgan._runtime import torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
-from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
+from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
+from synthgan.schedules import Schedule
 from synthgan.training import Run, TrainingOptions
 
 SIZES = (2, 2)
@@ -22,28 +23,31 @@ def twins() -> torch.Tensor:
     return torch.from_numpy(np.stack([coin, coin], axis=1))
 
 
-def fresh() -> tuple[RowGenerator, JointBranch, RowCritic]:
+def fresh() -> tuple[RowGenerator, LatentClasses, RowCritic]:
     generator = RowGenerator(SIZES, (0, 0), width=16, depth=1)
     generator.reset(torch_generator(0, "weights"), torch.zeros(4))
     with torch.no_grad():
         generator.outputs.free.mul_(10)
-    joint, critic = JointBranch(2, 16, latent=4), RowCritic(SIZES, (0, 0), width=32, depth=1)
-    joint.reset(torch_generator(0, "joint"))
+    classes, critic = LatentClasses(2, 16, 8), RowCritic(SIZES, (0, 0), width=32, depth=1)
+    classes.reset(torch_generator(0, "classes"))
     critic.reset(torch_generator(0, "critic"))
-    return generator.eval().requires_grad_(False), joint, critic
+    return generator.eval().requires_grad_(False), classes, critic
 
 
 def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     """Drawn in one step, the coins are independent before and mostly equal after."""
-    generator, joint, critic = fresh()
+    generator, classes, critic = fresh()
     frozen = {name: value.clone() for name, value in generator.state_dict().items()}
     options = TrainingOptions(
         batch_size=256, refinement_steps=500, refinement_rate=4e-3, penalty=0.05, ema=0.98
     )
-    result = fit_adversarial(generator, joint, critic, twins, options, seed=0, run=Run())
-    joint.requires_grad_(False)
+    schedule = Schedule(np.zeros((2, 2), np.float32))
+    result = fit_adversarial(
+        generator, classes, critic, schedule, twins, options, seed=0, run=Run()
+    )
+    classes.requires_grad_(False)
     agree = []
-    for branch in (None, joint):
+    for branch in (None, classes):
         sampler = Sampler(generator, None, branch)
         rows = torch.cat([sampler.draw_block(0, b, steps=1, weights=[None] * 2) for b in range(8)])
         agree.append(float((rows[:, 0] == rows[:, 1]).float().mean()))

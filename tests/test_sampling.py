@@ -9,8 +9,9 @@ from scipy.stats import chi2, chi2_contingency
 
 from synthgan import TabularGAN
 from synthgan._runtime import numpy_generator, torch_generator
-from synthgan.networks.rows import JointBranch, RowGenerator
-from synthgan.sampling import BLOCK, Sampler, _draw, random_groups
+from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.sampling import BLOCK, Sampler, _draw
+from synthgan.schedules import random_groups
 
 SIZES = (3, 4, 2)
 
@@ -123,13 +124,13 @@ def test_zero_weights_are_never_drawn() -> None:
     assert (mass < -60).all()
 
 
-def test_joint_branch_only_touches_groups(generator: RowGenerator) -> None:
-    joint = JointBranch(3, 16, latent=4)
-    joint.reset(torch_generator(0, "joint"))
+def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
+    classes = LatentClasses(3, 16, 8)
+    classes.reset(torch_generator(0, "classes"))
     with torch.no_grad():
-        joint.project.weight.normal_(0, 1.0, generator=torch_generator(1, "joint"))
-    joint.requires_grad_(False)
-    plain, tied = Sampler(generator), Sampler(generator, None, joint)
+        classes.first.mul_(10)
+    classes.requires_grad_(False)
+    plain, tied = Sampler(generator), Sampler(generator, None, classes)
     np.testing.assert_array_equal(draw(plain, 1), draw(tied, 1))
     one, two = draw(plain, 8, steps=1), draw(tied, 8, steps=1)
     table = [np.bincount(rows[:, :2] @ [4, 1], minlength=12) + 1 for rows in (one, two)]

@@ -1,10 +1,9 @@
 """Second phase of a fit: a critic teaches the columns of one step to agree with each other.
 
-The likelihood phase leaves the variables that are revealed together independent, given what is
-visible. Here a :class:`JointBranch` learns to tie them by a latent vector: it completes a group of
-hidden columns in one go, the critic compares real and generated completions of the same visible
-cells, and the rest of the generator stays as it is. Full-step sampling, which reveals one column at
-a time, therefore loses nothing.
+Variables that are revealed together are tied by latent classes, which maximised a likelihood
+(:mod:`synthgan.few_steps`). Here they complete a group of hidden columns in one go, and the critic
+compares real and generated completions of the same visible cells. The rest of the generator stays
+as it is, so full-step sampling, which reveals one column at a time, loses nothing.
 
 Losses: relativistic pairing with zero-centred gradient penalties, see
 :mod:`synthgan.adversarial.game`. Discrete cells pass the gradient straight through a Gumbel-softmax
@@ -21,8 +20,10 @@ from torch import Tensor
 
 from synthgan._runtime import numpy_generator, torch_generator
 from synthgan.adversarial.game import critic_step, generator_loss
-from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
-from synthgan.sampling import Sampler, random_groups
+from synthgan.few_steps import STEPS
+from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
+from synthgan.sampling import Sampler
+from synthgan.schedules import Schedule, coarse
 from synthgan.training import (
     Ema,
     LoopResult,
@@ -34,8 +35,6 @@ from synthgan.training import (
 
 __all__ = ["few_step_error", "fit_adversarial"]
 
-#: Numbers of steps whose groups the branch is trained on.
-STEPS = (1, 2, 4)
 _PENALTY_EVERY = 4
 _GENERATOR_RATE = 0.25
 _PAIRS, _GROUPS, _BLOCKS = 200, 12, 8
@@ -44,22 +43,24 @@ _BETAS = (0.0, 0.99)
 
 def fit_adversarial(
     generator: RowGenerator,
-    joint: JointBranch,
+    classes: LatentClasses,
     critic: RowCritic,
+    schedule: Schedule,
     tokens: Tensor,
     options: TrainingOptions,
     *,
     seed: int,
     run: Run,
 ) -> LoopResult:
-    """Train `joint` in place against `critic`; keep its averaged weights.
+    """Train `classes` in place against `critic`; keep their averaged weights.
 
     Parameters
     ----------
     generator : RowGenerator
         Trained, and not changed.
-    joint : JointBranch
+    classes : LatentClasses
     critic : RowCritic
+    schedule : Schedule
     tokens : Tensor, shape (rows, variables), integer
         Training rows.
     options : TrainingOptions
@@ -68,10 +69,10 @@ def fit_adversarial(
     """
     rate = options.refinement_rate
     optimizers = [
-        torch.optim.Adam(joint.parameters(), lr=rate * _GENERATOR_RATE, betas=_BETAS),
+        torch.optim.Adam(classes.parameters(), lr=rate * _GENERATOR_RATE, betas=_BETAS),
         torch.optim.Adam(critic.parameters(), lr=rate, betas=_BETAS),
     ]
-    ema = Ema(joint, options.ema)
+    ema = Ema(classes, options.ema)
     device, variables = tokens.device, tokens.shape[1]
     batch = min(options.batch_size, 512, len(tokens))
 
@@ -79,7 +80,7 @@ def fit_adversarial(
         rng = numpy_generator(seed, "groups", number)
         draw = torch_generator(seed, "adversarial", number, device=device)
         steps = int(rng.choice([s for s in STEPS if s < variables]))
-        groups = random_groups(range(variables), steps, rng)
+        groups = schedule.groups(range(variables), steps, rng)
         at = int(rng.integers(len(groups)))
         visible = _mask([j for group in groups[:at] for j in group], variables, device)
         group = _mask(groups[at], variables, device)
@@ -93,7 +94,9 @@ def fit_adversarial(
         with torch.no_grad():
             features = generator.features(rows, seen.bool())
             real = _onehots(rows, generator.sizes, seen + asked)
-        fake = _complete(generator, joint, features, real, seen, asked, draw)
+        uniform = torch.rand(batch, 1, generator=draw, device=device)
+        tied = classes(features, uniform, asked, sum(map(len, groups[:at])) / variables)
+        fake = _complete(generator, tied, real, asked, draw)
 
         def score(onehots: Tensor) -> Tensor:
             n = len(onehots) // len(real)
@@ -114,9 +117,9 @@ def fit_adversarial(
         validate=None,
         patience=options.patience,
         parts={
-            "joint": joint,
+            "classes": classes,
             "critic": critic,
-            "joint steps": optimizers[0],
+            "class steps": optimizers[0],
             "critic steps": optimizers[1],
         },
         run=run,
@@ -141,7 +144,10 @@ def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:
     free: list[Tensor | None] = [None] * len(sizes)
     drawn = torch.cat([sampler.draw_block(seed, b, steps=2, weights=free) for b in range(_BLOCKS)])
     real = tokens.long()
-    parts = [_coarse(real[:, j], drawn[:, j], size) for j, size in enumerate(sizes)]
+    parts = []
+    for j, size in enumerate(sizes):
+        group = torch.from_numpy(coarse(real[:, j].cpu().numpy(), size, _GROUPS)).to(real.device)
+        parts.append((group[real[:, j]], group[drawn[:, j]]))
     pairs = [(i, j) for i in range(len(sizes)) for j in range(i)]
     chosen = numpy_generator(seed, "pairs").permutation(len(pairs))[:_PAIRS]
     total = 0.0
@@ -150,16 +156,6 @@ def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:
         shares = [torch.bincount(x, minlength=_GROUPS**2) / len(x) for x in joint]
         total += 0.5 * float((shares[0] - shares[1]).abs().sum())
     return total / max(len(chosen), 1)
-
-
-def _coarse(real: Tensor, drawn: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Cut the tokens of a variable to groups that hold about equally many real rows."""
-    if size <= _GROUPS:
-        return real, drawn
-    share = torch.bincount(real, minlength=size).double() / len(real)
-    middle = share.cumsum(0) - share / 2
-    group = (middle * _GROUPS).long().clamp(0, _GROUPS - 1)
-    return group[real], group[drawn]
 
 
 def _mask(columns: Sequence[int], variables: int, device: torch.device) -> Tensor:
@@ -175,17 +171,10 @@ def _onehots(tokens: Tensor, sizes: Sequence[int], shown: Tensor) -> Tensor:
 
 
 def _complete(
-    generator: RowGenerator,
-    joint: JointBranch,
-    features: Tensor,
-    real: Tensor,
-    seen: Tensor,
-    asked: Tensor,
-    draw: torch.Generator,
+    generator: RowGenerator, features: Tensor, real: Tensor, asked: Tensor, draw: torch.Generator
 ) -> Tensor:
     """Return one-hot rows whose asked cells are generated, with straight-through gradients."""
-    z = torch.randn(len(features), joint.latent, generator=draw, device=features.device)
-    logits = generator.logits(joint(features, z, asked))
+    logits = generator.logits(features)
     parts = []
     for j, (scores, truth) in enumerate(
         zip(logits, torch.split(real, list(generator.sizes), dim=1), strict=True)

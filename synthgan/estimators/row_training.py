@@ -1,7 +1,8 @@
-"""The fit of a table without privacy: likelihood, calibration, and a critic if it is asked for."""
+"""The fit of a table without privacy: likelihood, classes, and a critic if it is asked for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,45 @@ from synthgan.estimators.table_form import (
     log_frequencies,
     split_rows,
 )
+from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes
 from synthgan.likelihood import calibrate, fit_likelihood
-from synthgan.networks.rows import JointBranch, RowCritic, RowGenerator
+from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
+from synthgan.schedules import Schedule, mutual_information
 from synthgan.training import Run, TrainingOptions
 
-__all__ = ["LATENT", "train_rows"]
+__all__ = ["TrainedRows", "train_rows"]
 
-#: Length of the latent vector of the joint branch.
-LATENT = 32
 _DEPTH = 3
-_LIKELIHOOD_SHARE = 0.6  # of max_time, when an adversarial phase follows
+_LIKELIHOOD_SHARE, _CLASS_SHARE = 0.6, 0.85  # of max_time, when these phases end
 _CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRows:
+    """What a fit leaves.
+
+    Attributes
+    ----------
+    generator : RowGenerator
+    joint : LatentClasses or None
+        None if there is one column, or unseen rows were no more likely with classes.
+    schedule : Schedule or None
+        None if there is no column.
+    steps : int
+        The fewest that cost next to nothing.
+    costs : list of dict
+        What few steps cost; see :func:`synthgan.few_steps.choose_steps`.
+    history : list of dict
+        Figures of every epoch.
+    """
+
+    generator: RowGenerator
+    joint: LatentClasses | None
+    schedule: Schedule | None
+    steps: int
+    costs: list[dict[str, float]]
+    history: list[dict[str, Any]]
 
 
 def train_rows(
@@ -39,7 +67,7 @@ def train_rows(
     seed: int,
     device: torch.device,
     run: Run,
-) -> tuple[RowGenerator, JointBranch | None, list[dict[str, Any]]]:
+) -> TrainedRows:
     """Train the networks on tokens.
 
     Parameters
@@ -52,26 +80,17 @@ def train_rows(
     seed : int
     device : torch.device
     run : Run
-
-    Returns
-    -------
-    RowGenerator
-    JointBranch or None
-        None unless a critic taught it, and pairs of columns came closer to the data.
-    list of dict
-        Figures of every epoch.
     """
     n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
     width = width or default_width(n_rows)
     generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH, options.dropout)
     generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
     if not sizes:
-        return generator.eval(), None, []
+        return TrainedRows(generator.eval(), None, None, 1, [], [])
     generator.to(device)
     held_out, kept = split_rows(n_rows, seed)
     tokens = torch.from_numpy(codes).to(device)
     precision = half_precision(device)
-    refine = options.refinement_steps > 0 and len(sizes) > 1
     result = fit_likelihood(
         generator,
         tokens[kept],
@@ -79,33 +98,72 @@ def train_rows(
         options,
         seed=seed,
         precision=precision,
-        run=run.part(_LIKELIHOOD_SHARE if refine else 0.9),
+        run=run.part(_LIKELIHOOD_SHARE if len(sizes) > 1 else 0.9),
     )
     logger.info("likelihood phase ended: %s", result.reason)
     calibrate(generator, tokens, seed=seed, precision=precision)
     generator.eval().requires_grad_(False)
-    if not refine:
-        return generator, None, result.history
-    joint = JointBranch(len(sizes), width, LATENT)
-    critic = RowCritic(sizes, n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
-    joint.reset(torch_generator(seed, "joint branch"))
+    schedule = Schedule(mutual_information(codes, sizes, seed))
+    likelihood, history = GroupLikelihood(generator, precision), result.history
+    classes = None
+    if len(sizes) > 1 and options.classes and options.class_steps != 0:
+        classes = LatentClasses(len(sizes), width, options.classes)
+        classes.reset(torch_generator(seed, "classes"))
+        parts = tokens[kept], tokens[held_out]
+        found = fit_classes(
+            likelihood,
+            classes.to(device),
+            schedule,
+            *parts,
+            options,
+            seed=seed,
+            run=run.part(_CLASS_SHARE),
+        )
+        logger.info("classes ended: %s", found.reason)
+        history = history + found.history
+        losses = [few_step_loss(likelihood, schedule, c, tokens[held_out]) for c in (None, classes)]
+        logger.info("loss of few steps without and with classes: %s", losses)
+        if losses[1] >= losses[0]:
+            classes = None
+    if classes is not None:
+        if options.refinement_steps:
+            history = history + _refine(
+                generator, classes, schedule, tokens[kept], form, options, seed, precision, run
+            )
+        classes.eval().requires_grad_(False)
+    steps, costs = choose_steps(likelihood, schedule, classes, tokens[held_out])
+    logger.info("steps of a sample: %d; costs %s", steps, costs)
+    return TrainedRows(generator, classes, schedule, steps, costs, history)
+
+
+def _refine(
+    generator: RowGenerator,
+    classes: LatentClasses,
+    schedule: Schedule,
+    tokens: torch.Tensor,
+    form: TableForm,
+    options: TrainingOptions,
+    seed: int,
+    precision: torch.dtype | None,
+    run: Run,
+) -> list[dict[str, Any]]:
+    """Let a critic teach the classes, and keep that if pairs of columns come closer to the data."""
+
+    def error() -> float:
+        sampler = Sampler(generator, precision, classes, schedule)
+        return few_step_error(sampler, tokens, seed=seed)
+
+    before = {name: value.clone() for name, value in classes.state_dict().items()}
+    errors = {"without": error()}
+    critic = RowCritic(form.sizes, form.n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
     critic.reset(torch_generator(seed, "critic"))
     refined = fit_adversarial(
-        generator,
-        joint.to(device),
-        critic.to(device),
-        tokens[kept],
-        options,
-        seed=seed,
-        run=run,
+        generator, classes, critic.to(tokens.device), schedule, tokens, options, seed=seed, run=run
     )
     logger.info("adversarial phase ended: %s", refined.reason)
-    joint.eval().requires_grad_(False)
-    errors = [
-        few_step_error(Sampler(generator, precision, branch), tokens[kept], seed=seed)
-        for branch in (None, joint)
-    ]
-    refined.history[-1]["few_step_error"] = dict(zip(("without", "with"), errors, strict=True))
-    kept_joint = joint if errors[1] < errors[0] else None
-    logger.info("pair error at two steps %s; branch kept: %s", errors, kept_joint is not None)
-    return generator, kept_joint, result.history + refined.history
+    errors["with"] = error()
+    refined.history[-1]["few_step_error"] = errors
+    if errors["with"] >= errors["without"]:
+        classes.load_state_dict(before)
+    logger.info("pair error at two steps %s", errors)
+    return refined.history

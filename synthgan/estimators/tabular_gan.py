@@ -22,7 +22,7 @@ from synthgan._runtime import (
 from synthgan.encoding.levels import LevelCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
-from synthgan.estimators.row_training import LATENT, train_rows
+from synthgan.estimators.row_training import train_rows
 from synthgan.estimators.table_form import (
     LARGEST_DEPTH,
     LARGEST_WIDTH,
@@ -38,9 +38,10 @@ from synthgan.generation import TableSampler
 from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.rows import JointBranch, RowGenerator
+from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.sampling import Sampler
+from synthgan.schedules import Schedule
 from synthgan.schema import Schema
 from synthgan.training import Callback, TrainingOptions
 
@@ -101,9 +102,15 @@ class TabularGAN(BaseSynthesizer):
         Maps tables to tokens and back.
     generator_ : RowGenerator or MixtureGenerator
         The trained network.
-    joint_ : JointBranch, LatentChoice or None
-        What ties columns that are drawn in one step: the part that the critic taught, None if it
-        did not bring pairs of columns closer to the data; or the latent row of a mixture.
+    joint_ : LatentClasses, LatentChoice or None
+        What ties columns that are drawn in one step: latent classes, or the latent row of a private
+        mixture. None if unseen rows were no more likely with classes.
+    steps_ : int
+        Groups in which columns are drawn unless a call says otherwise: the fewest that cost next to
+        nothing.
+    step_costs_ : list of dict
+        What fewer steps cost: ``cost``, the log-likelihood that unseen rows lose against one column
+        a step, in nats, and its standard ``error``.
     privacy_ : dict or None
         What a private fit promises (``"text"``), and what it was charged.
     history_ : list of dict
@@ -135,7 +142,8 @@ class TabularGAN(BaseSynthesizer):
         "verbose": (int, 0, 10),
     }
     generator_: RowGenerator | MixtureGenerator
-    joint_: JointBranch | LatentChoice | None
+    joint_: LatentClasses | LatentChoice | None
+    _schedule: Schedule | None
     privacy_: dict[str, Any] | None
 
     def __init__(
@@ -220,7 +228,7 @@ class TabularGAN(BaseSynthesizer):
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
         assert isinstance(options, TrainingOptions)
-        generator, joint, history = train_rows(
+        found = train_rows(
             tokens,
             form,
             options,
@@ -230,8 +238,9 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        self.generator_, self.joint_ = generator, joint
-        self.history_, self.n_rows_ = history, len(tokens)
+        self.generator_, self.joint_, self._schedule = found.generator, found.joint, found.schedule
+        self.steps_, self.step_costs_ = found.steps, found.costs
+        self.history_, self.n_rows_ = found.history, len(tokens)
         self.suppressed_ = form.encoder.suppressed(table)
         self.privacy_ = None
         self._form = form
@@ -264,7 +273,8 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        self.generator_, self.joint_ = release.generator, LatentChoice()
+        self.generator_, self.joint_, self._schedule = release.generator, LatentChoice(), None
+        self.steps_, self.step_costs_ = 1, []
         self.history_, self.n_rows_ = release.history, release.n_rows
         self.suppressed_, self.privacy_ = {}, release.privacy
         self._form = TableForm(
@@ -298,8 +308,8 @@ class TabularGAN(BaseSynthesizer):
             the rest is drawn from the model's conditional distribution. Or a table of known cells,
             missing where unknown: one row comes out per row.
         steps : int, optional
-            Groups in which the columns are drawn; all columns one by one (the default) is exact,
-            fewer is faster.
+            Groups in which the columns are drawn; fewer is faster. None takes ``steps_``. As many
+            as there are columns is what the network has learned, without any loss.
         random_state : int, Generator, RandomState or None, default None
             The same int gives the same rows, and the first rows do not depend on how many follow.
 
@@ -375,7 +385,7 @@ class TabularGAN(BaseSynthesizer):
 
     def _sampler(self) -> TableSampler:
         precision = half_precision(next(self.generator_.parameters()).device)
-        sampler = Sampler(self.generator_, precision, self.joint_)
+        sampler = Sampler(self.generator_, precision, self.joint_, self._schedule, self.steps_)
         return TableSampler(self.encoder_, sampler, tuple(self._form.active), self.n_rows_)
 
     def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:
@@ -529,7 +539,8 @@ class TabularGAN(BaseSynthesizer):
             "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "width": self.generator_.width,
             "depth": _depth(self.generator_),
-            "steps": self._sampler().sampler.exact_steps,
+            "steps": self.steps_,
+            "step_costs": self.step_costs_,
             "epochs": len(self.history_),
             "columns": self._form.describe(),
         }
@@ -538,10 +549,18 @@ class TabularGAN(BaseSynthesizer):
         weights = arrays_of("generator", self.generator_)
         if self.joint_ is not None:
             weights |= arrays_of("joint", self.joint_)
+        if self._schedule is not None:
+            weights["schedule"] = self._schedule.dependence.astype(np.float16)
         encoder = {f"encoder.{name}": array for name, array in self._form.arrays().items()}
         model = {
             **self._form.to_dict(),
-            "network": {"width": self.generator_.width, "depth": _depth(self.generator_)},
+            "network": {
+                "width": self.generator_.width,
+                "depth": _depth(self.generator_),
+                "classes": self.joint_.classes if isinstance(self.joint_, LatentClasses) else 0,
+            },
+            "steps": self.steps_,
+            "step_costs": self.step_costs_,
             "privacy": self.privacy_,
             "history": self.history_,
             "n_rows": self.n_rows_,
@@ -574,6 +593,9 @@ class TabularGAN(BaseSynthesizer):
         loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
         loaded.seconds_ = float(model["seconds"])
         sizes, n_ordered = form.sizes, form.n_ordered
+        check_number("model", "steps", model["steps"], int, 1, max(len(sizes), 1))
+        loaded.steps_, loaded.step_costs_ = model["steps"], list(model["step_costs"])
+        loaded._schedule = None
         if loaded.privacy_ is not None:
             check_number("network", "width", model["network"]["width"], int, 1, 2**20)
             loaded.generator_ = rebuild(
@@ -587,11 +609,14 @@ class TabularGAN(BaseSynthesizer):
             lambda: RowGenerator(sizes, n_ordered, width, depth),
             with_prefix(tensors, "generator"),
         ).to(device)
-        joint = with_prefix(tensors, "joint")
+        if sizes:
+            loaded._schedule = Schedule.from_array(tensors["schedule"], len(sizes))
         loaded.joint_ = None
-        if joint:
-            build = lambda: JointBranch(len(sizes), width, LATENT)  # noqa: E731
-            loaded.joint_ = rebuild(build, joint).to(device)
+        if model["network"]["classes"]:
+            classes = int(model["network"]["classes"])
+            check_number("network", "classes", classes, int, 1, 2**16)
+            build = lambda: LatentClasses(len(sizes), width, classes)  # noqa: E731
+            loaded.joint_ = rebuild(build, with_prefix(tensors, "joint")).to(device)
         return loaded
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Convolution", "Linear", "draw_weights"]
+__all__ = ["Convolution", "Linear", "draw_weights", "one_of"]
 
 
 class Linear(nn.Linear):
@@ -22,6 +23,17 @@ class Convolution(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         """Leave the weights undrawn."""
+
+
+def one_of(shares: Tensor, uniform: Tensor) -> Tensor:
+    """Draw one class per row, by inversion.
+
+    Shape: shares (rows, classes), uniform (rows, 1) in [0, 1) -> (rows, classes), one-hot.
+    """
+    running = shares.cumsum(dim=1)
+    chosen = torch.searchsorted(running, uniform * running[:, -1:], right=True).squeeze(1)
+    n_classes = shares.shape[1]
+    return F.one_hot(chosen.clamp(max=n_classes - 1), n_classes).to(shares.dtype)
 
 
 def draw_weights(module: nn.Module, generator: torch.Generator, slope: float = 0.2) -> None:

@@ -6,13 +6,14 @@ counts and needs no row. Conditioning is exact: what is known of a row weighs th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from synthgan.networks.layers import one_of
 
 __all__ = ["LatentChoice", "MixtureGenerator"]
 
@@ -78,16 +79,9 @@ class LatentChoice(nn.Module):
     So rows of a mixture can be drawn in one step as well as in many.
     """
 
-    latent = 1
-
-    def forward(self, features: Tensor, z: Tensor, group: Tensor) -> Tensor:
+    def forward(self, features: Tensor, uniform: Tensor, group: Tensor, visible: float) -> Tensor:
         """Return which latent row each row has, as a one-hot matrix.
 
-        Shape: features (rows, width), z (rows, 1) normal, group ignored -> (rows, width).
+        Shape: features (rows, width), uniform (rows, 1), the others ignored -> (rows, width).
         """
-        uniform = 0.5 * (1 + torch.erf(z / math.sqrt(2)))
-        running = features.cumsum(dim=1)
-        chosen = torch.searchsorted(running, uniform * running[:, -1:], right=True)
-        return F.one_hot(chosen.squeeze(1).clamp(max=features.shape[1] - 1), features.shape[1]).to(
-            features.dtype
-        )
+        return one_of(features, uniform)

@@ -15,12 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthgan.networks.layers import Linear
+from synthgan.networks.layers import Linear, one_of
 
 #: Cosines that describe the tokens of an ordered variable.
 WAVES = 32
 #: A variable with at most so many ordered tokens is treated like one without an order.
 _SHORT = 8
+#: Stages of a row after the first with shifts of their own.
+_STAGES = 3
+_CLASS_WIDTH = 128
 
 
 class TokenTable(nn.Module):
@@ -204,13 +207,15 @@ class RowGenerator(nn.Module):
         return F.log_softmax(F.linear(features, outputs[part], self.bias[part]), dim=1)
 
 
-class JointBranch(nn.Module):
+class LatentClasses(nn.Module):
     """Ties together the variables that are revealed in one step.
 
     Given what is visible, the heads of :class:`RowGenerator` draw the variables of a group
-    independently of each other. This branch shifts their common features by a function of a latent
-    vector, so that the draws of a group depend on each other through it. Groups of one variable
-    need no such tie and are left alone, which keeps full-step sampling exactly as it was learned.
+    independently of each other. Here a row first draws one of a number of latent classes, whose
+    probabilities depend on what is visible, and the class shifts the features that the heads see.
+    So a group follows a mixture of products, whose likelihood is a sum over classes. Groups of one
+    variable need no tie and are left alone, which keeps full-step sampling exactly as it was
+    learned.
 
     Parameters
     ----------
@@ -218,37 +223,54 @@ class JointBranch(nn.Module):
         Number of variables of a row.
     width : int
         Width of the generator's features.
-    latent : int
-        Length of the latent vector.
+    classes : int
+        Number of latent classes.
     """
 
-    def __init__(self, variables: int, width: int, latent: int) -> None:
+    def __init__(self, variables: int, width: int, classes: int) -> None:
         super().__init__()
-        self.latent = latent
-        self.mix = Linear(width + latent + variables, width)
-        self.expand = Linear(width, width)
-        self.project = Linear(width, width)
+        self.classes = classes
+        self.mix = Linear(width + variables, _CLASS_WIDTH)
+        self.prior = Linear(_CLASS_WIDTH, classes)
+        self.first = nn.Parameter(torch.zeros(classes, width))
+        self.later = nn.Parameter(torch.zeros(_STAGES, classes, width))
 
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the starting weights; the branch starts as the identity."""
+        """Draw the starting weights; all classes are equally likely."""
+        bound = 1.7 / math.sqrt(self.mix.in_features)
         with torch.no_grad():
-            for layer in (self.mix, self.expand):
-                bound = 1.7 / math.sqrt(layer.in_features)
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.zero_()
-            self.project.weight.zero_()
-            self.project.bias.zero_()
+            self.mix.weight.uniform_(-bound, bound, generator=generator)
+            for shift in (self.first, self.later):
+                shift.normal_(0.0, 0.3, generator=generator)
+            for zero in (self.mix.bias, self.prior.weight, self.prior.bias):
+                zero.zero_()
 
-    def forward(self, features: Tensor, z: Tensor, group: Tensor) -> Tensor:
-        """Return shifted features.
+    def log_shares(self, features: Tensor, group: Tensor) -> Tensor:
+        """Return the log-probabilities of the classes.
 
-        Shape: features (rows, width), z (rows, latent), group (rows, variables) 0/1
+        Shape: features (rows, width), group (rows, variables) 0/1 -> (rows, classes).
+        """
+        u = F.relu(self.mix(torch.cat([features, group], dim=1)))
+        return F.log_softmax(self.prior(u), dim=1)
+
+    def shifts(self, visible: float) -> Tensor:
+        """Return what each class adds to the features, shape (classes, width).
+
+        `visible` is the share of the variables that are visible. The beginning is a stage of its
+        own, and so is each third of the way.
+        """
+        return self.later[min(int(visible * _STAGES), _STAGES - 1)] if visible else self.first
+
+    def forward(self, features: Tensor, uniform: Tensor, group: Tensor, visible: float) -> Tensor:
+        """Return the features of a class that is drawn; gradients pass straight through the draw.
+
+        Shape: features (rows, width), uniform (rows, 1) in [0, 1), group (rows, variables) 0/1
         -> (rows, width).
         """
-        u = F.relu(self.mix(torch.cat([features, z, group], dim=1)))
-        u = F.relu(self.expand(u))
-        shift: Tensor = self.project(u)
-        return features + shift
+        shares = self.log_shares(features, group).exp()
+        drawn = one_of(shares.detach(), uniform) + shares - shares.detach()
+        moved: Tensor = features + drawn @ self.shifts(visible)
+        return moved
 
 
 class RowCritic(nn.Module):

@@ -1,0 +1,153 @@
+"""Latent classes: their likelihood is exact, their draws follow it, and they tie what is equal."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from synthgan._runtime import torch_generator
+from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes
+from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.sampling import Sampler
+from synthgan.schedules import Schedule, mutual_information
+from synthgan.training import Run, TrainingOptions
+
+SIZES = (3, 4, 2, 2)
+ROWS = torch.tensor(list(itertools.product(*map(range, SIZES))))
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """A random network with strong dependence between its variables."""
+    network = RowGenerator(SIZES, (0,) * 4, width=16, depth=1)
+    network.reset(torch_generator(0, "test"), torch.zeros(sum(SIZES)))
+    with torch.no_grad():
+        network.outputs.free.mul_(10)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def classes():
+    """Five classes that differ much."""
+    network = LatentClasses(4, 16, 5)
+    network.reset(torch_generator(1, "test"))
+    with torch.no_grad():
+        network.first.mul_(5)
+        network.later.mul_(5)
+        network.prior.weight.normal_(generator=torch_generator(2, "test"))
+    return network.eval().requires_grad_(False)
+
+
+def by_enumeration(generator, classes, known, group):
+    """Return the probabilities of the cells of a group, class by class, shape (rows,)."""
+    seen = torch.zeros(4, dtype=torch.bool)
+    seen[known] = True
+    asked = torch.zeros(len(ROWS), 4)
+    asked[:, group] = 1
+    features = generator.features(ROWS, seen.expand(len(ROWS), -1))
+    shares = classes.log_shares(features, asked).exp()
+    total = torch.zeros(len(ROWS))
+    for k, shift in enumerate(classes.shifts(len(known) / 4)):
+        logits = generator.logits(features + shift)
+        chance = shares[:, k]
+        for j in group:
+            chance = chance * logits[j].softmax(1).gather(1, ROWS[:, j : j + 1]).squeeze(1)
+        total += chance
+    return total
+
+
+@pytest.mark.parametrize(("known", "group"), [([], [0, 1, 2, 3]), ([2], [3, 0]), ([0, 1, 2], [3])])
+def test_the_likelihood_is_the_sum_over_classes(generator, classes, known, group):
+    found = GroupLikelihood(generator, None)(ROWS, known, group, classes)
+    if len(group) > 1:
+        torch.testing.assert_close(found.exp(), by_enumeration(generator, classes, known, group))
+    else:  # nothing to tie: the generator alone
+        seen = torch.zeros(4, dtype=torch.bool)
+        seen[known] = True
+        logits = generator.logits(generator.features(ROWS, seen.expand(len(ROWS), -1)))
+        expected = logits[group[0]].softmax(1).gather(1, ROWS[:, group])
+        torch.testing.assert_close(found.exp(), expected.squeeze(1))
+
+
+def test_probabilities_of_all_rows_sum_to_one(generator, classes):
+    likelihood = GroupLikelihood(generator, None)
+    for groups in ([[0, 1, 2, 3]], [[1, 3], [0, 2]], [[0], [1], [2], [3]]):
+        for tie in (None, classes):
+            total = likelihood.of_rows(ROWS, groups, tie).exp().sum()
+            assert float(total) == pytest.approx(1, abs=1e-5)
+
+
+def test_draws_follow_the_likelihood(generator, classes):
+    sampler = Sampler(generator, None, classes)
+    blocks = [sampler.draw_block(0, b, steps=1, weights=[None] * 4) for b in range(40)]
+    drawn = torch.cat(blocks).numpy()
+    counts = np.bincount(np.ravel_multi_index(drawn.T, SIZES), minlength=len(ROWS))
+    likelihood = GroupLikelihood(generator, None).of_rows(ROWS, [[0, 1, 2, 3]], classes)
+    expected = likelihood.exp().numpy() * len(drawn)
+    often = expected > 5
+    pooled = [np.append(x[often], x[~often].sum()) for x in (counts, expected)]
+    pooled[1] *= pooled[0].sum() / pooled[1].sum()
+    # uniforms are stratified within columns, so counts vary less than independent draws do
+    assert chisquare(*pooled).pvalue > 1e-3
+
+
+@pytest.fixture(scope="module")
+def coins():
+    """Rows of two pairs of equal fair coins, and a generator that knows the marginals alone."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(rng.integers(0, 2, (3000, 2)), 2, axis=1)
+    network = RowGenerator((2,) * 4, (0,) * 4, width=16, depth=1)
+    network.reset(torch_generator(0, "weights"), torch.zeros(8))
+    with torch.no_grad():
+        network.outputs.free.mul_(10)
+        for block in network.blocks:
+            block.project.weight.zero_()
+        network.inputs.free.zero_()
+    return network.eval().requires_grad_(False), codes
+
+
+def test_classes_learn_that_coins_agree(coins):
+    generator, codes = coins
+    tokens = torch.from_numpy(codes)
+    frozen = {name: value.clone() for name, value in generator.state_dict().items()}
+    schedule = Schedule(mutual_information(codes, (2,) * 4, 0))
+    likelihood = GroupLikelihood(generator, None)
+    classes = LatentClasses(4, 16, 16)
+    classes.reset(torch_generator(0, "classes"))
+    options = TrainingOptions(batch_size=256, class_steps=1000, ema=0.98, patience=10)
+    parts = tokens[500:], tokens[:500]
+    found = fit_classes(likelihood, classes, schedule, *parts, options, seed=0, run=Run())
+    assert found.history[-1]["validation"] < found.history[0]["validation"]
+    losses = [few_step_loss(likelihood, schedule, c, parts[1]) for c in (None, classes)]
+    assert losses[1] < losses[0] - 0.5  # of one and of two steps, where nothing is to be gained
+    # two coins decide: the best possible loss of one step is 2 log 2, that of no tie 4 log 2
+    one = -likelihood.of_rows(parts[1], [[0, 1, 2, 3]], classes).mean()
+    assert 2 * np.log(2) - 0.02 < float(one) < 2 * np.log(2) + 0.25
+    classes.requires_grad_(False)
+    drawn = Sampler(generator, None, classes).draw_block(0, 0, steps=1, weights=[None] * 4)
+    assert (drawn[:, 0] == drawn[:, 1]).float().mean() > 0.85
+    for name, value in generator.state_dict().items():
+        torch.testing.assert_close(value, frozen[name])
+
+
+def test_steps_are_as_few_as_cost_nothing(generator, classes):
+    """Rows drawn in one step want one step; rows drawn one by one want all of them."""
+    schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
+    likelihood = GroupLikelihood(generator, None)
+    sampler = Sampler(generator)
+    blocks = [sampler.draw_block(0, b, steps=4, weights=[None] * 4) for b in range(4)]
+    rows = torch.cat(blocks)
+    steps, costs = choose_steps(likelihood, schedule, None, rows)
+    assert steps == 4
+    assert [cost["steps"] for cost in costs] == [1, 2]
+    assert costs[0]["cost"] > costs[1]["cost"] > 0.05
+    flat = RowGenerator(SIZES, (0,) * 4, width=16, depth=1)
+    flat.reset(torch_generator(0, "test"), torch.zeros(sum(SIZES)))
+    with torch.no_grad():
+        flat.inputs.free.zero_()
+    flat.eval().requires_grad_(False)
+    steps, costs = choose_steps(GroupLikelihood(flat, None), schedule, None, rows)
+    assert steps == 1
+    assert abs(costs[0]["cost"]) < 1e-4
