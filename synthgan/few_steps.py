@@ -26,12 +26,12 @@ __all__ = ["GroupLikelihood", "choose_steps", "few_step_loss", "fit_classes", "s
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
 #: Rows by which numbers of steps are compared, cells in them, and cells over several splits.
-_ROWS, _CELLS, _DRAWS = 2048, 100_000, 150_000
+_ROWS, _CELLS, _DRAWS = 2048, 100_000, 60_000
 #: Nats per row that fewer steps may cost, beside the standard error.
 TOLERANCE = 0.02
 #: Peak learning rate, and how many times as fast the classes of the first step learn. These have
 #: nothing visible to lean on, and go far.
-_RATE, _FIRST = 3e-3, 4.0
+_RATE, _FIRST = 3e-3, 12.0
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def step_cost(
     """
     variables = tokens.shape[1]
     rows = tokens[: int(np.clip(_CELLS // variables, 256, _ROWS))].long()
-    splits = int(np.clip(_DRAWS // (len(rows) * variables), 1, 64))
+    splits = int(np.clip(_DRAWS // (len(rows) * variables), 1, 16))
     rng = numpy_generator(0, "costs", steps)
     lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     for _ in range(splits):

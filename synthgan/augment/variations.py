@@ -25,6 +25,7 @@ from synthgan.estimators.tabular_gan import TabularGAN
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_table
 from synthgan.schema import Column, Schema
+from synthgan.training import TrainingOptions
 
 __all__ = ["ClassRows", "Drawn", "as_frame", "stack"]
 
@@ -107,6 +108,8 @@ class ClassRows:
         levels = tuple(str(k) for k in range(len(classes)))  # declared: no class is too rare
         schema = Schema((*schema, Column(target, "categorical", "string", levels=levels)))
         frame = features.assign(**{target: codes.astype(str)})
+        if generator.options is None:  # cells are drawn one by one, which needs no latent classes
+            generator.options = TrainingOptions.for_rows(len(frame), classes=0)
         generator.set_params(schema=schema, random_state=seed)
         return cls(generator.fit(frame, target=target), frame, labels, target)
 
@@ -171,7 +174,8 @@ class ClassRows:
                 values = pc.if_else(pa.array(kept), values, pa.scalar(None, values.type))
             columns.append(values)
         given = pa.Table.from_arrays(columns, names=list(self.model.schema_.names))
-        drawn: pd.DataFrame = self.model.sample(conditions=given, random_state=seed)
+        steps = given.num_columns
+        drawn: pd.DataFrame = self.model.sample(conditions=given, steps=steps, random_state=seed)
         return drawn
 
 
