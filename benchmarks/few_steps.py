@@ -59,7 +59,7 @@ def run(folder: Path) -> dict[str, Any]:
     schedule, classes, generator = gan._schedule, gan.joint_, gan.generator_
     likelihood = GroupLikelihood(generator, sampler.sampler.precision)
     sizes, n_ordered = gan._form.sizes, gan._form.n_ordered
-    refined = LatentClasses(len(sizes), generator.width, classes.classes)
+    refined = LatentClasses(sizes, generator.width, classes.classes)
     refined.load_state_dict(classes.state_dict())
     critic = RowCritic(sizes, n_ordered, 256, 2)
     critic.reset(torch.Generator().manual_seed(0))

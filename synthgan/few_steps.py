@@ -21,7 +21,7 @@ from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.schedules import Schedule
 from synthgan.training import Ema, LoopResult, Run, TrainingOptions, descend, fit_loop, set_rate
 
-__all__ = ["GroupLikelihood", "choose_steps", "few_step_loss", "fit_classes", "step_cost"]
+__all__ = ["STEPS", "GroupLikelihood", "choose_steps", "few_step_loss", "fit_classes", "step_cost"]
 
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
@@ -60,10 +60,11 @@ class GroupLikelihood:
         known: Sequence[int],
         group: Sequence[int],
         classes: LatentClasses | None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Return the log-probability of the cells of `group`, given those of `known`, in nats.
 
-        Shape: tokens (rows, variables) int64 -> (rows,).
+        Shape: tokens (rows, variables) int64, bias (sum of sizes,) -> (rows,).
         """
         inputs, outputs = self._tables  # type: ignore[attr-defined]
         generator, device = self.generator, tokens.device
@@ -75,7 +76,7 @@ class GroupLikelihood:
                 features = generator.trunk(F.embedding_bag(index, inputs, mode="sum"))
             if classes is None or len(group) == 1:
                 return self._separate(features, tokens, group, outputs)
-            return self._together(features, tokens, group, outputs, classes, len(known))
+            return self._together(features, tokens, group, outputs, classes, len(known), bias)
 
     def _separate(
         self, features: Tensor, tokens: Tensor, group: Sequence[int], outputs: Tensor
@@ -94,6 +95,7 @@ class GroupLikelihood:
         outputs: Tensor,
         classes: LatentClasses,
         n_known: int,
+        bias: Tensor | None,
     ) -> Tensor:
         """Sum over the classes.
 
@@ -108,6 +110,8 @@ class GroupLikelihood:
         for j in group:
             part = self._part(j)
             scores = self.generator.head(features, outputs, part).float()
+            if bias is not None:
+                scores = scores + bias[part]
             factors = F.linear(shifts, outputs[part]).float()
             highest = factors.max(dim=1, keepdim=True).values.detach()
             sums = (scores.exp() @ (factors - highest).exp().T).float().clamp_min(1e-30).log()
@@ -128,9 +132,10 @@ class GroupLikelihood:
         """
         total = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         known: list[int] = []
+        bias = None if classes is None else classes.bias_of(len(groups))
         with torch.no_grad():
             for group in groups:
-                total += self(tokens, known, group, classes).double()
+                total += self(tokens, known, group, classes, bias).double()
                 known += group
         return total
 

@@ -130,14 +130,9 @@ def validation_loss(
 
 @torch.no_grad()
 def calibrate(
-    generator: RowGenerator,
-    tokens: Tensor,
-    *,
-    seed: int,
-    precision: torch.dtype | None,
-    rounds: int = 2,
+    sampler: Sampler, bias: Tensor, tokens: Tensor, *, steps: int, seed: int, rounds: int = 2
 ) -> None:
-    """Shift the biases so that samples have the marginals of the training rows.
+    """Shift biases so that samples have the marginals of the training rows.
 
     Stochastic steps leave every prediction off by a few per cent, and a sample adds these up over
     the order in which its columns are drawn. Each round multiplies the odds of every level by the
@@ -145,21 +140,24 @@ def calibrate(
 
     Parameters
     ----------
-    generator : RowGenerator
+    sampler : Sampler
+    bias : Tensor, shape (sum of sizes,)
+        What `sampler` adds to the logits; changed in place.
     tokens : Tensor, shape (rows, variables), integer
         Training rows.
+    steps : int
+        Of the samples.
     seed : int
-    precision : torch.dtype or None
     rounds : int
     """
-    variables = len(generator.sizes)
-    orders = min(max(3000 // variables, 16), 200)
+    sizes = sampler.generator.sizes
+    orders = min(max(3000 // len(sizes), 16), 200)
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
-        for j, size in enumerate(generator.sizes)
+        for j, size in enumerate(sizes)
     ]
     floor = 0.5 / (orders * _RAKING_ROWS)
     for number in range(rounds):
-        drawn = Sampler(generator, precision).expected_shares(seed + number, orders, _RAKING_ROWS)
+        drawn = sampler.expected_shares(seed + number, orders, _RAKING_ROWS, steps)
         ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
-        generator.bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())
+        bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

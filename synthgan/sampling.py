@@ -122,16 +122,17 @@ class Sampler:
         log_mass = total.new_zeros(len(codes))
         left = sum(map(len, groups))
         for number, group in enumerate(groups):
-            features = self._features(total)
+            features, bias = self._features(total), None
             if self.joint is not None and latents is not None and len(group) > 1:
                 asked = torch.zeros_like(known[:1], dtype=features.dtype)
                 asked[:, list(group)] = 1.0
                 asked = asked.expand(len(codes), -1)
                 visible = 1 - left / codes.shape[1]
                 features = self.joint(features, latents[number], asked, visible)
+                bias = self.joint.bias_of(len(groups))
             left -= len(group)
             for j in group:
-                shares = self._log_probabilities(features, j).exp()
+                shares = self._log_probabilities(features, j, bias).exp()
                 if tally is not None:
                     tally[j].add_(shares.sum(0))
                 drawn, mass = _draw(shares, uniforms[:, j], weights[j])
@@ -149,12 +150,13 @@ class Sampler:
         with torch.autocast(total.device.type, self.precision):
             return self.generator.trunk(total).float()
 
-    def _log_probabilities(self, features: Tensor, j: int) -> Tensor:
+    def _log_probabilities(self, features: Tensor, j: int, bias: Tensor | None = None) -> Tensor:
         _, outputs = self._tables  # type: ignore[attr-defined]
         sizes = self.generator.sizes
         start = sum(sizes[:j])
         part = slice(start, start + sizes[j])
-        return self.generator.head(features, outputs, part)
+        scores = self.generator.head(features, outputs, part)
+        return scores if bias is None else (scores + bias[part]).log_softmax(1)
 
     @torch.no_grad()
     def draw_block(
@@ -199,10 +201,16 @@ class Sampler:
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
         groups = self._groups(open_columns, steps, rng)
         uniforms = self._uniforms(rng, len(codes))
-        latents = None
-        if self.joint is not None and len(groups) < len(open_columns):
-            latents = self._uniforms(rng, len(codes), len(groups)).T[:, :, None]
-        return self.complete(codes, known, groups, uniforms, weights, latents)
+        return self.complete(
+            codes, known, groups, uniforms, weights, self._latents(rng, len(codes), groups)
+        )
+
+    def _latents(
+        self, rng: np.random.Generator, rows: int, groups: Sequence[Sequence[int]]
+    ) -> Tensor | None:
+        if self.joint is None or all(len(group) == 1 for group in groups):
+            return None
+        return self._uniforms(rng, rows, len(groups)).T[:, :, None]
 
     def _groups(
         self, columns: Sequence[int], steps: int, rng: np.random.Generator
@@ -298,8 +306,8 @@ class Sampler:
         return self._log_probabilities(self._features(total), variable)
 
     @torch.no_grad()
-    def expected_shares(self, seed: int, orders: int, rows: int) -> list[Tensor]:
-        """Return the shares of tokens that full-step samples have on average.
+    def expected_shares(self, seed: int, orders: int, rows: int, steps: int) -> list[Tensor]:
+        """Return the shares of tokens that samples of so many steps have on average.
 
         Means of the probabilities from which `rows` rows were drawn in each of several `orders`;
         they are far less noisy than the shares of the drawn tokens.
@@ -314,9 +322,10 @@ class Sampler:
         known = torch.zeros_like(codes, dtype=torch.bool)
         for number in range(orders):
             rng = numpy_generator(seed, "shares", number)
-            groups = random_groups(range(len(sizes)), len(sizes), rng)
-            uniforms = self._uniforms(rng, rows)
-            self._reveal(codes, known, groups, uniforms, [None] * len(sizes), tally=tally)
+            groups = self._groups(range(len(sizes)), steps, rng)
+            uniforms, latents = self._uniforms(rng, rows), self._latents(rng, rows, groups)
+            free = [None] * len(sizes)
+            self._reveal(codes, known, groups, uniforms, free, latents, tally=tally)
         return [sums / (orders * rows) for sums in tally]
 
 

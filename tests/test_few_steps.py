@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 
 from synthgan._runtime import torch_generator
 from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes
+from synthgan.likelihood import calibrate
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
@@ -31,7 +32,7 @@ def generator():
 @pytest.fixture(scope="module")
 def classes():
     """Five classes that differ much."""
-    network = LatentClasses(4, 16, 5)
+    network = LatentClasses(SIZES, 16, 5)
     network.reset(torch_generator(1, "test"))
     with torch.no_grad():
         network.first.mul_(5)
@@ -114,7 +115,7 @@ def test_classes_learn_that_coins_agree(coins):
     frozen = {name: value.clone() for name, value in generator.state_dict().items()}
     schedule = Schedule(mutual_information(codes, (2,) * 4, 0))
     likelihood = GroupLikelihood(generator, None)
-    classes = LatentClasses(4, 16, 16)
+    classes = LatentClasses((2,) * 4, 16, 16)
     classes.reset(torch_generator(0, "classes"))
     options = TrainingOptions(batch_size=256, class_steps=1000, ema=0.98, patience=10)
     parts = tokens[500:], tokens[:500]
@@ -151,3 +152,22 @@ def test_steps_are_as_few_as_cost_nothing(generator, classes):
     steps, costs = choose_steps(GroupLikelihood(flat, None), schedule, None, rows)
     assert steps == 1
     assert abs(costs[0]["cost"]) < 1e-4
+
+
+def test_raking_of_few_steps_restores_marginals(generator, classes):
+    """Whatever the classes do to the marginals, samples of two steps have those of the table."""
+    tied = LatentClasses(SIZES, 16, 5)
+    tied.load_state_dict(classes.state_dict())
+    sampler = Sampler(generator, None, tied.requires_grad_(False))
+    tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (2000, 4)))
+    exact = [torch.bincount(tokens[:, j], minlength=size) / 2000 for j, size in enumerate(SIZES)]
+
+    def away(steps):
+        drawn = sampler.expected_shares(7, 50, 128, steps)
+        return max(float((a - b).abs().max()) for a, b in zip(drawn, exact, strict=True))
+
+    before, other = away(2), away(1)
+    calibrate(sampler, tied.bias_of(2), tokens, steps=2, seed=0, rounds=8)
+    assert before > 0.1
+    assert away(2) < before / 4
+    assert away(1) == other

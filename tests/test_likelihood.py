@@ -68,8 +68,8 @@ def test_raking_restores_marginals(trained: RowGenerator, tokens: torch.Tensor) 
     with torch.no_grad():
         trained.bias[:3] += torch.tensor([0.4, -0.3, 0.2])
     exact = torch.bincount(tokens[:, 0], minlength=3) / ROWS
-    before = (Sampler(trained).expected_shares(9, 50, 128)[0] - exact).abs().sum()
-    calibrate(trained, tokens, seed=0, precision=None, rounds=4)
-    after = (Sampler(trained).expected_shares(9, 50, 128)[0] - exact).abs().sum()
+    before = (Sampler(trained).expected_shares(9, 50, 128, 3)[0] - exact).abs().sum()
+    calibrate(Sampler(trained), trained.bias, tokens, steps=3, seed=0, rounds=4)
+    after = (Sampler(trained).expected_shares(9, 50, 128, 3)[0] - exact).abs().sum()
     assert before > 0.1
     assert after < 0.02

@@ -104,7 +104,7 @@ def test_expected_shares_are_those_of_the_chain_rule(generator: RowGenerator) ->
     for number in range(100):
         groups = random_groups(range(3), 3, numpy_generator(1, "shares", number))
         exact += chain_rule(generator, tuple(flat(groups))).reshape(3, 4, 2) / 100
-    found = Sampler(generator).expected_shares(1, 100, 128)
+    found = Sampler(generator).expected_shares(1, 100, 128, 3)
     for j, shares in enumerate(found):
         others = tuple(k for k in range(3) if k != j)
         np.testing.assert_allclose(shares, exact.sum(others), atol=0.01)
@@ -125,7 +125,7 @@ def test_zero_weights_are_never_drawn() -> None:
 
 
 def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
-    classes = LatentClasses(3, 16, 8)
+    classes = LatentClasses(SIZES, 16, 8)
     classes.reset(torch_generator(0, "classes"))
     with torch.no_grad():
         classes.first.mul_(10)

@@ -16,7 +16,7 @@ from synthgan.estimators.table_form import (
     log_frequencies,
     split_rows,
 )
-from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes
+from synthgan.few_steps import STEPS, GroupLikelihood, choose_steps, few_step_loss, fit_classes
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.sampling import Sampler
@@ -101,13 +101,14 @@ def train_rows(
         run=run.part(_LIKELIHOOD_SHARE if len(sizes) > 1 else 0.9),
     )
     logger.info("likelihood phase ended: %s", result.reason)
-    calibrate(generator, tokens, seed=seed, precision=precision)
+    sampler = Sampler(generator, precision)
+    calibrate(sampler, generator.bias, tokens, steps=len(sizes), seed=seed)
     generator.eval().requires_grad_(False)
     schedule = Schedule(mutual_information(codes, sizes, seed))
     likelihood, history = GroupLikelihood(generator, precision), result.history
     classes = None
     if len(sizes) > 1 and options.classes and options.class_steps != 0:
-        classes = LatentClasses(len(sizes), width, options.classes)
+        classes = LatentClasses(sizes, width, options.classes)
         classes.reset(torch_generator(seed, "classes"))
         parts = tokens[kept], tokens[held_out]
         found = fit_classes(
@@ -131,6 +132,9 @@ def train_rows(
                 generator, classes, schedule, tokens[kept], form, options, seed, precision, run
             )
         classes.eval().requires_grad_(False)
+        sampler = Sampler(generator, precision, classes, schedule)
+        for k in (k for k in STEPS if k < len(sizes)):
+            calibrate(sampler, classes.bias_of(k), tokens, steps=k, seed=seed)
     steps, costs = choose_steps(likelihood, schedule, classes, tokens[held_out])
     logger.info("steps of a sample: %d; costs %s", steps, costs)
     return TrainedRows(generator, classes, schedule, steps, costs, history)

@@ -615,7 +615,7 @@ class TabularGAN(BaseSynthesizer):
         if model["network"]["classes"]:
             classes = int(model["network"]["classes"])
             check_number("network", "classes", classes, int, 1, 2**16)
-            build = lambda: LatentClasses(len(sizes), width, classes)  # noqa: E731
+            build = lambda: LatentClasses(sizes, width, classes)  # noqa: E731
             loaded.joint_ = rebuild(build, with_prefix(tensors, "joint")).to(device)
         return loaded
 

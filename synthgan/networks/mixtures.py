@@ -85,3 +85,6 @@ class LatentChoice(nn.Module):
         Shape: features (rows, width), uniform (rows, 1), the others ignored -> (rows, width).
         """
         return one_of(features, uniform)
+
+    def bias_of(self, steps: int) -> None:
+        """Return None: nothing is added to the logits."""

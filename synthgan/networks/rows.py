@@ -21,6 +21,8 @@ from synthgan.networks.layers import Linear, one_of
 WAVES = 32
 #: A variable with at most so many ordered tokens is treated like one without an order.
 _SHORT = 8
+#: Biases: of rows of one step, of 2 or 3, of 4 to 7, of more.
+_BIASES = 4
 #: Stages of a row after the first with shifts of their own.
 _STAGES = 3
 _CLASS_WIDTH = 128
@@ -219,21 +221,27 @@ class LatentClasses(nn.Module):
 
     Parameters
     ----------
-    variables : int
-        Number of variables of a row.
+    sizes : sequence of int
+        Tokens of each variable.
     width : int
         Width of the generator's features.
     classes : int
         Number of latent classes.
     """
 
-    def __init__(self, variables: int, width: int, classes: int) -> None:
+    def __init__(self, sizes: Sequence[int], width: int, classes: int) -> None:
         super().__init__()
+        self.bias: Tensor
         self.classes = classes
-        self.mix = Linear(width + variables, _CLASS_WIDTH)
+        self.mix = Linear(width + len(sizes), _CLASS_WIDTH)
         self.prior = Linear(_CLASS_WIDTH, classes)
         self.first = nn.Parameter(torch.zeros(classes, width))
         self.later = nn.Parameter(torch.zeros(_STAGES, classes, width))
+        self.register_buffer("bias", torch.zeros(_BIASES, sum(sizes)))
+
+    def bias_of(self, steps: int) -> Tensor:
+        """Return what is added to all logits if rows take so many steps, shape (sum of sizes,)."""
+        return self.bias[min(steps.bit_length(), _BIASES) - 1]
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights; all classes are equally likely."""
