@@ -18,6 +18,7 @@ __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
 _RAKING_ROWS = 128  # many orders of few rows: it is the orders that differ
+_FEW_STEP_ORDERS = 64
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -152,12 +153,15 @@ def calibrate(
     """
     sizes = sampler.generator.sizes
     orders = min(max(3000 // len(sizes), 16), 200)
+    rows = _RAKING_ROWS
+    if steps < len(sizes):  # there are fewer orders, and each takes less time
+        orders, rows = _FEW_STEP_ORDERS, 2 * rows
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
         for j, size in enumerate(sizes)
     ]
-    floor = 0.5 / (orders * _RAKING_ROWS)
+    floor = 0.5 / (orders * rows)
     for number in range(rounds):
-        drawn = sampler.expected_shares(seed + number, orders, _RAKING_ROWS, steps)
+        drawn = sampler.expected_shares(seed + number, orders, rows, steps)
         ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
         bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

@@ -37,7 +37,7 @@ def test_likelihood_is_that_of_the_mixture(mixture):
 @pytest.mark.parametrize("given", [None, 1])
 def test_draws_have_the_conditional_distribution(mixture, steps, given):
     sampler = Sampler(mixture, None, LatentChoice())
-    assert sampler.exact_steps == 1
+    assert sampler.default_steps == 1
     truth, blocks = joint(mixture), 80
     codes = known = None
     if given is not None:
