@@ -27,7 +27,7 @@ __all__ = ["STEPS", "GroupLikelihood", "choose_steps", "few_step_loss", "fit_cla
 STEPS = (1, 2, 4, 8)
 #: Rows by which numbers of steps are compared, cells in them, and cells over several splits.
 _ROWS, _CELLS, _DRAWS = 2048, 100_000, 60_000
-#: Nats per row that fewer steps may cost, beside the standard error.
+#: Nats per row that fewer steps may cost, with one standard error.
 TOLERANCE = 0.02
 #: Peak learning rate, and how many times as fast the classes of the first step learn. These have
 #: nothing visible to lean on, and go far.
@@ -266,14 +266,14 @@ def choose_steps(
 ) -> tuple[int, list[dict[str, float]]]:
     """Return the fewest steps that cost next to nothing, and what fewer ones cost.
 
-    1, 2, 4, ... steps are tried in turn, until a cost is at most 0.02 nats per row above its
-    standard error; if none is, it takes as many as there are variables. Parameters as for
-    :func:`step_cost`.
+    1, 2, 4, ... steps are tried in turn, until a cost and its standard error are at most 0.02 nats
+    per row together; if none are, as in small tables, where few rows can tell, it takes as many
+    steps as there are variables. Parameters as for :func:`step_cost`.
     """
     variables = tokens.shape[1]
     costs: list[dict[str, float]] = []
     for steps in (2**k for k in range(variables.bit_length()) if 2**k < variables):
         costs.append(step_cost(likelihood, schedule, classes, tokens, steps))
-        if costs[-1]["cost"] <= TOLERANCE + costs[-1]["error"]:
+        if costs[-1]["cost"] + costs[-1]["error"] <= TOLERANCE:
             return steps, costs
     return variables, costs
