@@ -52,7 +52,6 @@ def run(folder: Path) -> dict[str, Any]:
     found["class_seconds"] = max(
         (e["seconds"] for e in gan.history_ if e["phase"] == "classes"), default=0.0
     )
-    found["chosen"] = gan.steps_
     sampler = gan._sampler()
     codes = torch.from_numpy(sampler._encode_some(gan._form.read(train))[0])
     held_out, kept = split_rows(len(codes), 0)
@@ -113,7 +112,6 @@ def render(results: dict[str, Any]) -> str:
             lines.append(f"| {table} | {steps} | {name} | " + " | ".join(shown) + " |")
     fits = ", ".join(
         f"{table} {e['fit_seconds']:.0f} s, of them {e['class_seconds']:.0f} for the classes"
-        f" ({e['chosen']} steps chosen)"
         for table, e in results.items()
     )
     return "\n".join([*lines, "", f"Seed 0. Fits on one core: {fits}."])
