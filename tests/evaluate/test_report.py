@@ -110,7 +110,7 @@ def test_public_report_says_nothing_about_columns(report, tmp_path):
     assert public.privacy == report.privacy
     assert set(public.scores) < set(report.scores)
     text = page(public, tmp_path) + json.dumps(public.to_dict()) + str(public)
-    for secret in ("wage", "Rome", "rich", "clerk"):
+    for secret in ("wage", "Rome", "rich", "clerk", "Worst columns"):
         assert secret in page(report, tmp_path)
         assert secret not in text
     for name, score in public.scores.items():

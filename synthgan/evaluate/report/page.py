@@ -155,6 +155,8 @@ def _judge(data: Data) -> str:
 
 
 def _worst_columns(data: Data) -> str:
+    if not data["columns"]:  # as in a public report
+        return ""
     fields = ["error", "wasserstein", "tail_error", "range_coverage", "level_recall"]
     fields += ["missing_train", "missing_synthetic"]
     rows = [[row["column"], *(row[k] for k in fields)] for row in data["columns"][:MAX_TABLE_ROWS]]
