@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ def run(folder: Path) -> dict[str, Any]:
     sampler = gan._sampler()
     codes = torch.from_numpy(sampler._encode_some(gan._form.read(train))[0])
     held_out, kept = split_rows(len(codes), 0)
-    schedule, classes, generator = gan._schedule, gan.joint_, gan.generator_
-    likelihood = GroupLikelihood(generator, sampler.sampler.precision)
+    schedule, classes, generator = gan._networks.schedule, gan.joint_, gan.generator_
+    likelihood = GroupLikelihood(sampler.sampler.predictor)
     sizes, n_ordered = gan._form.sizes, gan._form.n_ordered
     refined = LatentClasses(sizes, generator.width, classes.classes)
     refined.load_state_dict(classes.state_dict())
@@ -80,7 +81,7 @@ def run(folder: Path) -> dict[str, Any]:
     }
     found["samples"] = {}
     for name, (joint, groups) in variants.items():
-        gan.joint_, gan._schedule = joint, groups
+        gan._networks = replace(gan._networks, joint=joint, schedule=groups)
         for steps in [s for s in STEPS if s < len(sizes)]:
             began = time.perf_counter()
             rows = gan.sample(len(train), steps=steps, random_state=1000)

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
-from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.networks.predictor import Predictor
+from synthgan.networks.rows import LatentClasses
 from synthgan.schedules import Schedule
 from synthgan.training import Ema, LoopResult, Run, TrainingOptions, descend, fit_loop, set_rate
 
@@ -25,8 +26,9 @@ __all__ = ["STEPS", "GroupLikelihood", "choose_steps", "few_step_loss", "fit_cla
 
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
-#: Rows by which numbers of steps are compared, cells in them, and cells over several splits.
-_ROWS, _CELLS, _DRAWS = 2048, 100_000, 60_000
+#: Rows by which numbers of steps are compared, cells in them, and splits of their columns, which
+#: share these rows if there are as many as `_MANY`.
+_ROWS, _CELLS, _SPLITS, _MANY = 4096, 100_000, 8, 512
 #: Nats per row that fewer steps may cost, with one standard error.
 TOLERANCE = 0.02
 #: Peak learning rate, and how many times as fast the classes of the first step learn. These have
@@ -34,25 +36,17 @@ TOLERANCE = 0.02
 _RATE, _FIRST = 3e-3, 12.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupLikelihood:
     """The log-likelihood of a group of variables, given others.
 
     Attributes
     ----------
-    generator : RowGenerator
-        In evaluation, without gradients.
-    precision : torch.dtype or None
-        Dtype of the matrix products.
+    predictor : Predictor
+        Of a trained :class:`~synthgan.networks.rows.RowGenerator`.
     """
 
-    generator: RowGenerator
-    precision: torch.dtype | None
-
-    def __post_init__(self) -> None:
-        with torch.no_grad():
-            tables = (self.generator.inputs().detach(), self.generator.outputs().detach())
-        object.__setattr__(self, "_tables", tables)
+    predictor: Predictor
 
     def __call__(
         self,
@@ -66,25 +60,23 @@ class GroupLikelihood:
 
         Shape: tokens (rows, variables) int64, bias (sum of sizes,) -> (rows,).
         """
-        inputs, outputs = self._tables  # type: ignore[attr-defined]
-        generator, device = self.generator, tokens.device
-        seen = torch.zeros(tokens.shape[1], dtype=torch.bool, device=device)
-        seen[list(known)] = True
-        index = torch.where(seen, tokens, generator.hidden) + generator.starts
-        with torch.autocast(device.type, self.precision, enabled=self.precision is not None):
+        predictor, precision = self.predictor, self.predictor.precision
+        half = precision is not torch.float32
+        with torch.autocast(tokens.device.type, precision if half else None, enabled=half):
             with torch.no_grad():
-                features = generator.trunk(F.embedding_bag(index, inputs, mode="sum"))
+                seen = torch.zeros_like(tokens[:1], dtype=torch.bool)
+                seen[:, list(known)] = True
+                rows = tokens if known else tokens[:1]  # the same is said of all, if of nothing
+                features = predictor.features(predictor.total(predictor.visible_only(rows, seen)))
             if classes is None or len(group) == 1:
-                return self._separate(features, tokens, group, outputs)
-            return self._together(features, tokens, group, outputs, classes, len(known), bias)
+                return self._separate(features, tokens, group)
+            return self._together(features, tokens, group, classes, len(known), bias)
 
-    def _separate(
-        self, features: Tensor, tokens: Tensor, group: Sequence[int], outputs: Tensor
-    ) -> Tensor:
+    def _separate(self, features: Tensor, tokens: Tensor, group: Sequence[int]) -> Tensor:
         total = torch.zeros(len(tokens), device=tokens.device)
         for j in group:
-            scores = self.generator.head(features, outputs, self._part(j))
-            total = total + scores.gather(1, tokens[:, j : j + 1]).squeeze(1).float()
+            scores = self.predictor.log_probabilities(features, j).expand(len(tokens), -1)
+            total = total + scores.gather(1, tokens[:, j : j + 1]).squeeze(1)
         return total
 
     def _together(
@@ -92,7 +84,6 @@ class GroupLikelihood:
         features: Tensor,
         tokens: Tensor,
         group: Sequence[int],
-        outputs: Tensor,
         classes: LatentClasses,
         n_known: int,
         bias: Tensor | None,
@@ -105,23 +96,20 @@ class GroupLikelihood:
         """
         asked = torch.zeros(1, tokens.shape[1], device=tokens.device)
         asked[:, list(group)] = 1.0
-        total = classes.log_shares(features.float(), asked.expand(len(tokens), -1)).float()
+        total = classes.log_shares(features, asked)
         shifts = classes.shifts(n_known / tokens.shape[1])
         for j in group:
-            part = self._part(j)
-            scores = self.generator.head(features, outputs, part).float()
+            part = self.predictor.parts[j]
+            scores = self.predictor.log_probabilities(features, j)
             if bias is not None:
                 scores = scores + bias[part]
-            factors = F.linear(shifts, outputs[part]).float()
+            factors = F.linear(shifts, self.predictor.outputs[part]).float()
             highest = factors.max(dim=1, keepdim=True).values.detach()
             sums = (scores.exp() @ (factors - highest).exp().T).float().clamp_min(1e-30).log()
-            own = scores.gather(1, tokens[:, j : j + 1]) + factors[:, tokens[:, j]].T
-            total = total + own - sums - highest.T
+            cells = tokens[:, j]
+            own = scores.expand(len(tokens), -1).gather(1, cells[:, None])
+            total = total + own + factors.T.index_select(0, cells) - sums - highest.T
         return total.logsumexp(1)
-
-    def _part(self, j: int) -> slice:
-        start = sum(self.generator.sizes[:j])
-        return slice(start, start + self.generator.sizes[j])
 
     def of_rows(
         self, tokens: Tensor, groups: Sequence[Sequence[int]], classes: LatentClasses | None
@@ -169,7 +157,7 @@ def fit_classes(
     """
     others = [p for p in classes.parameters() if p is not classes.first]
     groups_of_weights = [{"params": [classes.first]}, {"params": others}]
-    optimizer = torch.optim.Adam(groups_of_weights, lr=_RATE, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(groups_of_weights, lr=_RATE, betas=(0.9, 0.99), fused=True)
     ema = Ema(classes, options.ema)
     variables, device = tokens.shape[1], tokens.device
     batch = min(options.batch_size, 512, len(tokens))
@@ -248,15 +236,17 @@ def step_cost(
     """
     variables = tokens.shape[1]
     rows = tokens[: int(np.clip(_CELLS // variables, 256, _ROWS))].long()
-    splits = int(np.clip(_DRAWS // (len(rows) * variables), 1, 16))
+    shared = len(rows) >= _MANY
     rng = numpy_generator(0, "costs", steps)
     lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    for _ in range(splits):
+    for number in range(_SPLITS):
+        part = slice(number, None, _SPLITS) if shared else slice(None)
         groups = schedule.groups(range(variables), steps, rng)
         single = [[j] for group in groups for j in rng.permutation(group).tolist()]
-        lost += likelihood.of_rows(rows, single, None)
-        lost -= likelihood.of_rows(rows, groups, classes)
-    lost /= splits
+        lost[part] += likelihood.of_rows(rows[part], single, None)
+        lost[part] -= likelihood.of_rows(rows[part], groups, classes)
+    if not shared:
+        lost /= _SPLITS
     error = float(lost.std()) / max(len(rows), 1) ** 0.5 if len(rows) > 1 else 0.0
     return {"steps": steps, "cost": float(lost.mean()), "error": error}
 
@@ -264,16 +254,19 @@ def step_cost(
 def choose_steps(
     likelihood: GroupLikelihood, schedule: Schedule, classes: LatentClasses | None, tokens: Tensor
 ) -> tuple[int, list[dict[str, float]]]:
-    """Return the fewest steps that cost next to nothing, and what fewer ones cost.
+    """Return the fewest steps that change next to nothing, and what fewer ones cost.
 
-    1, 2, 4, ... steps are tried in turn, until a cost and its standard error are at most 0.02 nats
-    per row together; if none are, as in small tables, where few rows can tell, it takes as many
-    steps as there are variables. Parameters as for :func:`step_cost`.
+    1, 2, 4, ... steps are tried in turn, until a cost, of either sign, and its standard error are
+    at most 0.02 nats per row together; if none are, as in small tables, where few rows can tell, it
+    takes as many steps as there are variables. Parameters as for :func:`step_cost`.
+
+    A cost below zero is no gain: unseen rows of small tables are more likely under a mixture, which
+    hedges, but its samples are easier to tell from real rows.
     """
     variables = tokens.shape[1]
     costs: list[dict[str, float]] = []
     for steps in (2**k for k in range(variables.bit_length()) if 2**k < variables):
         costs.append(step_cost(likelihood, schedule, classes, tokens, steps))
-        if costs[-1]["cost"] + costs[-1]["error"] <= TOLERANCE:
+        if abs(costs[-1]["cost"]) + costs[-1]["error"] <= TOLERANCE:
             return steps, costs
     return variables, costs

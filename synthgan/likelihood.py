@@ -11,14 +11,16 @@ from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.sampling import Sampler
-from synthgan.training import Ema, LoopResult, Run, TrainingOptions, fit_loop
+from synthgan.training import Deadline, Ema, LoopResult, Run, TrainingOptions, fit_loop, set_rate
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
-_RAKING_ROWS = 128  # many orders of few rows: it is the orders that differ
-_FEW_STEP_ORDERS = 64
+#: Rows of a round of raking, in many orders of few rows each, since it is the orders that differ;
+#: fewer, but four for every training row, in small tables, whose own shares are vague.
+_RAKING_ROWS, _LEAST_RAKING_ROWS, _ORDER_ROWS, _FEW_STEP_ORDER_ROWS = 25_600, 2048, 128, 256
+_FEWEST_ORDERS = 8
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -72,9 +74,7 @@ def fit_likelihood(
         visible = draw_masks(batch, tokens.shape[1], draw).to(device)
         dropout = torch_generator(seed, "dropout", number, device=device)
         chosen = tokens[rows].long()
-        rate = options.learning_rate * min(1.0, (number + 1) / 100) * (1 - share)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(optimizer, options.learning_rate, number, share)
         with torch.autocast(device.type, precision, enabled=precision is not None):
             logits = generator.logits(generator.features(chosen, visible, dropout))
         loss = masked_cross_entropy(logits, chosen, visible)
@@ -88,11 +88,12 @@ def fit_likelihood(
         step,
         phase="likelihood",
         steps=options.steps,
-        epoch_steps=max(1, options.steps // 25),
+        epoch_steps=min(max(options.steps // 100, 10), options.steps),
         ema=ema,
         validate=lambda: validation_loss(generator, validation, seed, precision),
         patience=options.patience,
         tolerance=options.tolerance,
+        least_gain=options.least_gain,
         parts={"generator": generator, "steps": optimizer},
         run=run,
     )
@@ -131,7 +132,14 @@ def validation_loss(
 
 @torch.no_grad()
 def calibrate(
-    sampler: Sampler, bias: Tensor, tokens: Tensor, *, steps: int, seed: int, rounds: int = 2
+    sampler: Sampler,
+    bias: Tensor,
+    tokens: Tensor,
+    *,
+    steps: int,
+    seed: int,
+    rounds: int = 2,
+    deadline: Deadline | None = None,
 ) -> None:
     """Shift biases so that samples have the marginals of the training rows.
 
@@ -150,18 +158,27 @@ def calibrate(
         Of the samples.
     seed : int
     rounds : int
+    deadline : Deadline, optional
+        After it, a round ends with the orders that it has, and no other begins.
     """
     sizes = sampler.generator.sizes
-    orders = min(max(3000 // len(sizes), 16), 200)
-    rows = _RAKING_ROWS
-    if steps < len(sizes):  # there are fewer orders, and each takes less time
-        orders, rows = _FEW_STEP_ORDERS, 2 * rows
+    wanted = min(max(4 * len(tokens), _LEAST_RAKING_ROWS), _RAKING_ROWS)
+    if steps < len(sizes):  # there are fewer orders
+        orders, rows = wanted // _FEW_STEP_ORDER_ROWS, _FEW_STEP_ORDER_ROWS
+    else:
+        orders, rows = min(wanted // _ORDER_ROWS, max(3000 // len(sizes), 16)), _ORDER_ROWS
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
         for j, size in enumerate(sizes)
     ]
     floor = 0.5 / (orders * rows)
+
+    def stop(done: int) -> bool:
+        return deadline is not None and deadline.used >= 1 and done >= _FEWEST_ORDERS
+
     for number in range(rounds):
-        drawn = sampler.expected_shares(seed + number, orders, rows, steps)
+        if number and stop(_FEWEST_ORDERS):
+            break
+        drawn = sampler.expected_shares(seed + number, orders, rows, steps, stop)
         ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
         bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

@@ -6,17 +6,19 @@ the rows do not depend on how many are asked for, nor on batch sizes, threads or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
+from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
+from synthgan.networks.predictor import Predictor, converted
 from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.networks.shares import Shares
 from synthgan.schedules import Schedule, random_groups
 
 __all__ = ["BLOCK", "Sampler"]
@@ -27,6 +29,9 @@ BLOCK = 512
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
+
+#: Classes times tokens up to which the first step draws from one table for all rows (128 MiB).
+_MOST_START_SHARES = 2**24
 
 
 @dataclass(frozen=True)
@@ -53,17 +58,20 @@ class Sampler:
     joint: LatentClasses | LatentChoice | None = None
     schedule: Schedule | None = None
     steps: int | None = None
+    predictor: Predictor = field(init=False, repr=False)
+    _tie: LatentClasses | LatentChoice | None = field(init=False, repr=False)
+    _starts: dict[int, tuple[Sequence[Tensor | None], Shares]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        with torch.no_grad():
-            tables = (self.generator.inputs().detach(), self.generator.outputs().detach())
-        object.__setattr__(self, "_tables", tables)
+        tie = None if self.joint is None else converted(self.joint, self.precision)
+        predictor = Predictor(self.generator, self.precision)
+        for name, value in (("predictor", predictor), ("_tie", tie), ("_starts", {})):
+            object.__setattr__(self, name, value)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self._tables[0].device  # type: ignore[attr-defined]
-        return device
+        return self.predictor.device
 
     @property
     def default_steps(self) -> int:
@@ -90,7 +98,7 @@ class Sampler:
         known : Tensor, shape (rows, variables), bool
         groups : sequence of lists of int
             Variables to reveal, group after group; those of one group are drawn independently of
-            each other given all that is visible.
+            each other, given all that is visible and the latent class of the row.
         uniforms : Tensor, shape (rows, variables), float32 in [0, 1)
             One number per cell to draw.
         weights : sequence of Tensor or None
@@ -112,51 +120,80 @@ class Sampler:
         uniforms: Tensor,
         weights: Sequence[Tensor | None],
         latents: Tensor | None = None,
-        tally: Sequence[Tensor] | None = None,
+        tally: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the completed tokens and the log of the mass that the weights left, per row."""
-        inputs, _ = self._tables  # type: ignore[attr-defined]
-        starts, hidden = self.generator.starts, self.generator.hidden
-        codes = torch.where(known, codes, hidden)
-        total = F.embedding_bag(codes + starts, inputs, mode="sum")
-        log_mass = total.new_zeros(len(codes))
+        """Return the completed tokens and the log of the mass that the weights left, per row.
+
+        As long as nothing is known, the same is said of all rows, and it is said once. To `tally`,
+        of shape (sum of sizes,), it adds how many rows are expected to have each token.
+        """
+        predictor = self.predictor
+        empty, fresh = not bool(known.any()), ~known
+        codes = predictor.visible_only(codes, known)
+        total = predictor.total(codes[:1] if empty else codes)
+        log_mass = torch.zeros(len(codes), device=codes.device)
         left = sum(map(len, groups))
-        for number, group in enumerate(groups):
-            features, bias = self._features(total), None
-            if self.joint is not None and latents is not None and len(group) > 1:
-                asked = torch.zeros_like(known[:1], dtype=features.dtype)
-                asked[:, list(group)] = 1.0
-                asked = asked.expand(len(codes), -1)
-                visible = 1 - left / codes.shape[1]
-                features = self.joint(features, latents[number], asked, visible)
-                bias = self.joint.bias_of(len(groups))
-            left -= len(group)
-            for j in group:
-                shares = self._log_probabilities(features, j, bias).exp()
-                if tally is not None:
-                    tally[j].add_(shares.sum(0))
-                drawn, mass = _draw(shares, uniforms[:, j], weights[j])
-                fresh = ~known[:, j]
-                log_mass = log_mass + torch.where(fresh, mass, 0.0)
-                token = torch.where(fresh, drawn, codes[:, j])
-                change = inputs[token + starts[j]] - inputs[codes[:, j] + starts[j]]
-                total = total + change
-                codes[:, j] = token
+        for number, group in enumerate(map(list, groups)):
+            features, before = predictor.features(total), codes[: len(total), group]
+            visible, left = 1 - left / codes.shape[1], left - len(group)
+            chosen, names, shares = None, list(range(len(group))), None
+            bias = predictor.bias()
+            if self._tie is not None and latents is not None and len(group) > 1:
+                likely = self._tie.log_shares(features, self._asked(features, group)).exp()
+                chosen = draw_one(likely, latents[number])
+                bias = predictor.bias(self.joint, len(groups))
+                if empty and not number:
+                    shares = self._start(features, likely.shape[1], bias, len(groups), weights)
+                if shares is None:
+                    features, chosen = self._tie.features_of(features, chosen, visible), None
+            if shares is None:
+                scores = predictor.scores(features, group, bias)
+                sizes = [predictor.sizes[j] for j in group]
+                shares = Shares.of(scores, sizes, [weights[j] for j in group])
+            else:
+                names = group
+            drawn = shares.draw(uniforms[:, group], names, chosen)
+            if tally is not None:
+                expected = shares.expected(len(codes), chosen).to(tally)
+                tokens = predictor.tokens(group)
+                tally[tokens] += expected if chosen is None else expected[tokens]
+            if shares.log_mass is not None:
+                mass = shares.log_mass if chosen is None else shares.log_mass[chosen]
+                log_mass = log_mass + torch.where(fresh[:, group], mass[:, names], 0.0).sum(1)
+            codes[:, group] = torch.where(fresh[:, group], drawn, codes[:, group])
+            if left:
+                after = predictor.total(codes[:, group], group)
+                total = total + after - predictor.total(before, group)
         return codes, log_mass
 
-    def _features(self, total: Tensor) -> Tensor:
-        if self.precision is None:
-            return self.generator.trunk(total)
-        with torch.autocast(total.device.type, self.precision):
-            return self.generator.trunk(total).float()
+    def _asked(self, features: Tensor, group: Sequence[int]) -> Tensor:
+        asked = features.new_zeros(1, len(self.generator.sizes))
+        asked[:, list(group)] = 1.0
+        return asked
 
-    def _log_probabilities(self, features: Tensor, j: int, bias: Tensor | None = None) -> Tensor:
-        _, outputs = self._tables  # type: ignore[attr-defined]
+    def _start(
+        self,
+        features: Tensor,
+        classes: int,
+        bias: Tensor | None,
+        steps: int,
+        weights: Sequence[Tensor | None],
+    ) -> Shares | None:
+        """Return the shares of all tokens in rows of which nothing is known, one row per class.
+
+        They are kept, since they are the same in all blocks. None if they would take much memory.
+        """
         sizes = self.generator.sizes
-        start = sum(sizes[:j])
-        part = slice(start, start + sizes[j])
-        scores = self.generator.head(features, outputs, part)
-        return scores if bias is None else (scores + bias[part]).log_softmax(1)
+        if classes * sum(sizes) > _MOST_START_SHARES or self._tie is None:
+            return None
+        held, shares = self._starts.get(steps, (None, None))
+        if shares is None or held is not weights:
+            every = torch.arange(classes, device=features.device)
+            options = self._tie.features_of(features.expand(classes, -1), every, 0.0)
+            scores = self.predictor.scores(options, range(len(sizes)), bias)
+            shares = Shares.of(scores, sizes, weights, shared=True)
+            self._starts[steps] = weights, shares
+        return shares
 
     @torch.no_grad()
     def draw_block(
@@ -277,19 +314,20 @@ class Sampler:
 
         That of some `variables` alone if they are given; the tokens of the others do not matter.
         """
-        n_variables = len(self.generator.sizes)
-        inputs, _ = self._tables  # type: ignore[attr-defined]
-        starts, hidden = self.generator.starts, self.generator.hidden
+        predictor, variables_of_all = self.predictor, range(len(self.generator.sizes))
         total_score = codes.new_zeros(len(codes), dtype=torch.float64)
+        nothing = torch.zeros_like(codes[:1], dtype=torch.bool)
         for number in range(orders):
-            order = numpy_generator(seed, "score", number).permutation(n_variables)
+            order = numpy_generator(seed, "score", number).permutation(variables_of_all)
             if variables is not None:
                 order = order[np.isin(order, variables)]
-            total = F.embedding_bag((hidden + starts).expand_as(codes), inputs, mode="sum")
+            hidden = predictor.visible_only(codes[:1], nothing)
+            total = predictor.total(hidden).expand(len(codes), -1)
             for j in order.tolist():
-                scores = self._log_probabilities(self._features(total), j)
+                scores = predictor.log_probabilities(predictor.features(total), j)
                 total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).double()
-                total = total + inputs[codes[:, j] + starts[j]] - inputs[hidden[j] + starts[j]]
+                after = predictor.total(codes[:, [j]], [j])
+                total = total + after - predictor.total(hidden[:, [j]], [j])
         return total_score / orders
 
     @torch.no_grad()
@@ -298,26 +336,33 @@ class Sampler:
 
         Shape: codes (rows, variables) -> (rows, tokens of the variable).
         """
-        inputs, _ = self._tables  # type: ignore[attr-defined]
-        starts, hidden = self.generator.starts, self.generator.hidden
-        codes = codes.clone()
-        codes[:, variable] = hidden[variable]
-        total = F.embedding_bag(codes + starts, inputs, mode="sum")
-        return self._log_probabilities(self._features(total), variable)
+        known = torch.ones_like(codes[:1], dtype=torch.bool)
+        known[:, variable] = False
+        total = self.predictor.total(self.predictor.visible_only(codes, known))
+        return self.predictor.log_probabilities(self.predictor.features(total), variable)
 
     @torch.no_grad()
-    def expected_shares(self, seed: int, orders: int, rows: int, steps: int) -> list[Tensor]:
+    def expected_shares(
+        self,
+        seed: int,
+        orders: int,
+        rows: int,
+        steps: int,
+        stop: Callable[[int], bool] = lambda done: False,
+    ) -> list[Tensor]:
         """Return the shares of tokens that samples of so many steps have on average.
 
         Means of the probabilities from which `rows` rows were drawn in each of several `orders`;
-        they are far less noisy than the shares of the drawn tokens.
+        they are far less noisy than the shares of the drawn tokens. `stop` is asked after each
+        order whether so many are enough.
 
         Returns
         -------
         list of Tensor, one of shape (tokens,) per variable
         """
         sizes = self.generator.sizes
-        tally = [torch.zeros(size, device=self.device) for size in sizes]
+        tally = torch.zeros(sum(sizes), device=self.device)
+        self._starts.clear()  # biases may have changed
         codes = torch.zeros((rows, len(sizes)), dtype=torch.long, device=self.device)
         known = torch.zeros_like(codes, dtype=torch.bool)
         for number in range(orders):
@@ -326,23 +371,6 @@ class Sampler:
             uniforms, latents = self._uniforms(rng, rows), self._latents(rng, rows, groups)
             free = [None] * len(sizes)
             self._reveal(codes, known, groups, uniforms, free, latents, tally=tally)
-        return [sums / (orders * rows) for sums in tally]
-
-
-def _draw(shares: Tensor, uniform: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Draw tokens by inversion; also return the log of the mass that `weight` leaves, per row.
-
-    Shape: shares (rows, tokens), uniform (rows,), weight (tokens,) -> (rows,), (rows,).
-    """
-    if weight is not None:
-        shares = shares * weight
-    running = shares.cumsum(1)
-    mass = running[:, -1:].contiguous()
-    log_mass = mass.squeeze(1).clamp_min(1e-30).log()
-    if weight is not None:  # where nothing is left, fall back on the weights themselves
-        running = torch.where(mass <= 1e-30, weight.cumsum(0), running)
-        mass = running[:, -1:].contiguous()
-    where = uniform[:, None].contiguous() * mass
-    token = torch.searchsorted(running, where, right=True).squeeze(1)
-    highest = torch.searchsorted(running, mass, right=False).squeeze(1)  # of positive probability
-    return torch.minimum(token, highest), log_mass
+            if stop(number + 1):
+                break
+        return list(torch.split(tally / ((number + 1) * rows), list(sizes)))

@@ -36,6 +36,7 @@ __all__ = [
 #: Called after every epoch with the newest history entry; returning True stops the phase.
 Callback = Callable[[dict[str, Any]], bool | None]
 
+_WINDOW = 6  # epochs over which a figure settles
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -105,8 +106,12 @@ class TrainingOptions:
         Rows per step; fewer if the table is smaller.
     steps : int
         Most steps of the likelihood phase.
+    least_gain : float
+        If the validation loss falls by a smaller share than this over six epochs in the first half
+        of the phase, that was the first half: tables differ in how much there is to learn. 0 takes
+        all steps.
     learning_rate : float
-        Peak rate; it rises over 100 steps and falls linearly to zero.
+        Peak rate; it rises over 100 steps, and falls linearly to a fiftieth in the second half.
     dropout : float
         Share of units dropped in each residual block.
     weight_decay : float
@@ -137,6 +142,7 @@ class TrainingOptions:
 
     batch_size: int = 1024
     steps: int = 1500
+    least_gain: float = 0.002
     learning_rate: float = 2e-3
     dropout: float = 0.0
     weight_decay: float = 0.3
@@ -154,6 +160,7 @@ class TrainingOptions:
         checks = {
             "batch_size": 1 <= self.batch_size <= 2**20,
             "steps": 1 <= self.steps <= 10**7,
+            "least_gain": 0 <= self.least_gain < 1,
             "learning_rate": 0 < self.learning_rate < 1,
             "dropout": 0 <= self.dropout < 1,
             "weight_decay": 0 <= self.weight_decay < 100,
@@ -173,16 +180,17 @@ class TrainingOptions:
     def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
         """Return sensible options for a table of `n_rows`, with `changes` on top.
 
-        Steps grow with the fourth root of the rows, 1,000 of them at 10,000 rows, and fall faster
-        below 2,000 rows; batches grow from 128 rows to 4,096. Weight decay falls with the rows,
-        since what a small table needs most is not to be memorised. Measured on tables of 284 to
-        37,581 rows, see ``benchmarks/NOTES.md``.
+        Steps grow with the fourth root of the rows, and fall faster below 2,000 rows; from 10,000
+        rows on there are twice as many for tables that need them. Batches grow from 128 rows to
+        4,096. Weight decay falls with the rows, since what a small table needs most is not to be
+        memorised. Measured on tables of 284 to 37,581 rows, see ``benchmarks/NOTES.md``.
         """
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         sizes: dict[str, Any] = {
             "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
-            "steps": max(int(steps), 1),
+            "steps": max(int(steps * min(max(n_rows / 5000, 1.0), 2.0)), 1),
+            "class_steps": max(int(steps), 1),
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
             "classes": min(max(n_rows // 64, 4), 256),
@@ -352,6 +360,15 @@ class LoopResult:
     reason: str
 
 
+def _has_settled(history: Sequence[Mapping[str, Any]], least_gain: float) -> bool:
+    """Return whether the lowest validation figure is as good as six epochs ago."""
+    figures = [entry["validation"] for entry in history if "validation" in entry]
+    if not least_gain or len(figures) <= _WINDOW:
+        return False
+    before = min(figures[:-_WINDOW])
+    return min(figures[-_WINDOW:]) > before - least_gain * abs(before)
+
+
 class _Best:
     """The weights that are kept: the latest ones whose validation figure is within tolerance."""
 
@@ -390,6 +407,7 @@ def fit_loop(
     validate: Callable[[], float] | None,
     patience: int,
     tolerance: float = 0.0,
+    least_gain: float = 0.0,
     parts: Mapping[str, Part],
     run: Run,
 ) -> LoopResult:
@@ -413,6 +431,9 @@ def fit_loop(
     tolerance : float
         Share by which the validation figure may exceed its lowest value; the latest weights
         within it are kept.
+    least_gain : float
+        If the validation figure falls by a smaller share than this over six epochs of the first
+        half, the phase ends after twice the steps so far, and `share_done` becomes one half.
     parts : mapping of str to module, optimiser or Stateful
         What `step` changes: the state that a checkpoint keeps.
     run : Run
@@ -424,13 +445,13 @@ def fit_loop(
     """
     best = _Best(tolerance)
     kept = {**parts, "average": ema, "best": best}
-    done: dict[str, Any] = {"step": 0, "seconds": 0.0, "history": [], "reason": ""}
+    done: dict[str, Any] = {"step": 0, "seconds": 0.0, "history": [], "reason": "", "half": 0.5}
     if run.checkpoint is not None:
         done = run.checkpoint.restore(phase, kept) or done
     history: list[dict[str, Any]] = list(done["history"])
     sums: dict[str, Tensor] = {}
     counts: Counter[str] = Counter()
-    reason, begun = done["reason"], time.monotonic() - done["seconds"]
+    reason, begun, half = done["reason"], time.monotonic() - done["seconds"], done["half"]
     deadline = run.deadline
     start_share = deadline.used
     bar = tqdm(
@@ -444,14 +465,14 @@ def fit_loop(
     with bar:
         for number in range(done["step"], 0 if reason else steps):
             used = (deadline.used - start_share) / max(1 - start_share, 1e-9)
-            share = max(number / steps, min(used, 1.0))
-            for name, value in step(number, share).items():
+            progress = max(number / steps, min(used, 1.0))
+            for name, value in step(number, min(progress / (2 * half), 1.0)).items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
                 counts[name] += 1  # some figures are not there in every step
             ema.update()
             bar.update()
             out_of_time = deadline.used >= 1
-            last = number + 1 == steps or out_of_time
+            last = number + 1 >= 2 * half * steps or progress >= 2 * half or out_of_time
             if (number + 1) % epoch_steps and not last:
                 continue
             entry: dict[str, Any] = {"phase": phase, "epoch": len(history), "step": number + 1}
@@ -464,6 +485,9 @@ def fit_loop(
                 ema.swap()
                 best.note(entry["validation"], ema)
             history.append(entry)
+            if progress < half == 0.5 and _has_settled(history, least_gain):
+                half = max(progress, 1e-9)
+                bar.total = min(steps, 2 * (number + 1))
             logger.info("%s", entry)
             bar.set_postfix({k: f"{v:.4g}" for k, v in entry.items() if isinstance(v, float)})
             answers = [callback(entry) for callback in run.callbacks]  # all are asked
@@ -473,12 +497,12 @@ def fit_loop(
                 reason = "max_time"
             elif best.worse >= patience:
                 reason = "early stop"
-            elif number + 1 == steps:
+            elif last:
                 reason = "finished"
             if run.checkpoint is not None and (reason or run.checkpoint.is_due):
                 seconds = time.monotonic() - begun
-                progress = {"step": number + 1, "seconds": seconds, "history": history}
-                run.checkpoint.write(phase, kept, {**progress, "reason": reason})
+                state = {"step": number + 1, "seconds": seconds, "history": history}
+                run.checkpoint.write(phase, kept, {**state, "reason": reason, "half": half})
             if reason:
                 break
         if reason == "early stop":

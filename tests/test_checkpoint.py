@@ -70,7 +70,7 @@ CASES = {
     "TabularGAN": lambda **more: TabularGAN(
         width=16,
         depth=1,
-        options=TrainingOptions(steps=50, batch_size=64, refinement_steps=40),
+        options=TrainingOptions(steps=250, class_steps=50, batch_size=64, refinement_steps=40),
         **shared(**more),
     ).fit(a_table()),
     "TabularVAE": lambda **more: TabularVAE(

@@ -10,7 +10,7 @@ from scipy.stats import chi2, chi2_contingency
 from synthgan import TabularGAN
 from synthgan._runtime import numpy_generator, torch_generator
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.sampling import BLOCK, Sampler, _draw
+from synthgan.sampling import BLOCK, Sampler
 from synthgan.schedules import random_groups
 
 SIZES = (3, 4, 2)
@@ -110,20 +110,6 @@ def test_expected_shares_are_those_of_the_chain_rule(generator: RowGenerator) ->
         np.testing.assert_allclose(shares, exact.sum(others), atol=0.01)
 
 
-def test_zero_weights_are_never_drawn() -> None:
-    shares = torch.full((1000, 4), 0.25)
-    uniform = torch.cat(
-        [torch.rand(998, generator=torch_generator(0, "u")), torch.tensor([0.0, 1 - 2**-24])]
-    )
-    token, mass = _draw(shares, uniform, torch.tensor([0.0, 1.0, 1.0, 0.0]))
-    assert set(token.tolist()) == {1, 2}
-    np.testing.assert_allclose(mass.exp(), 0.5, rtol=1e-5)
-    nothing = torch.tensor([[1.0, 0.0]]).repeat(5, 1)
-    token, mass = _draw(nothing, uniform[:5], torch.tensor([0.0, 1.0]))
-    assert set(token.tolist()) == {1}
-    assert (mass < -60).all()
-
-
 def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
     classes = LatentClasses(SIZES, 16, 8)
     classes.reset(torch_generator(0, "classes"))
@@ -135,6 +121,16 @@ def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
     one, two = draw(plain, 8, steps=1), draw(tied, 8, steps=1)
     table = [np.bincount(rows[:, :2] @ [4, 1], minlength=12) + 1 for rows in (one, two)]
     assert chi2_contingency(table).pvalue < 1e-6
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_factors_hold_in_any_number_of_steps(generator: RowGenerator, steps: int) -> None:
+    classes = LatentClasses(SIZES, 16, 8)
+    classes.reset(torch_generator(0, "classes"))
+    sampler = Sampler(generator, None, classes.requires_grad_(False))
+    weights = [None, torch.tensor([0.0, 1.0, 1.0, 0.0]), None]
+    rows = draw(sampler, 4, steps=steps, weights=weights)
+    assert set(rows[:, 1].tolist()) == {1, 2}
 
 
 def test_stratified_uniforms(gan: TabularGAN) -> None:

@@ -271,7 +271,7 @@ def test_quick_options_are_what_the_suite_says() -> None:
     for rows in (5, 200, 10_000, 2_000_000):
         options = TrainingOptions.for_rows(rows)
         assert 128 <= options.batch_size <= 4096
-        assert 1 <= options.steps <= 4000
+        assert 1 <= options.class_steps <= options.steps <= 8000
 
 
 def test_check_says_ok_or_refit(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
@@ -296,7 +296,8 @@ def test_probabilities_of_levels_given_the_other_cells():
     found = gan.level_probabilities(table[["x"]], "y")
     assert list(found) == ["down", "up"]
     assert found.sum(axis=1).to_numpy() == pytest.approx(1)
-    assert np.abs(found["up"] - chance).mean() < 0.06
+    # shares of the bins of x alone, 22 rows each, are off by 0.8 sqrt(p (1 - p) / 22), 0.07 in mean
+    assert np.abs(found["up"] - chance).mean() < 0.07
     pd.testing.assert_frame_equal(gan.level_probabilities(table.assign(y=0), "y"), found)
     assert gan.level_probabilities(table[5:9], "y").index.tolist() == [5, 6, 7, 8]
     assert gan.level_probabilities(table[:0], "y").shape == (0, 2)

@@ -98,3 +98,25 @@ def test_durations(text: str | float, seconds: float) -> None:
 def test_bad_durations(text: object) -> None:
     with pytest.raises(ParameterError):
         parse_duration(text)  # type: ignore[arg-type]
+
+
+def test_a_figure_that_settles_halves_the_phase() -> None:
+    """From epoch 8 on nothing is gained; six epochs later that was the first half."""
+    falling = [1 / (1 + k) for k in range(8)]
+    result, shares = loop(falling + [falling[-1]] * 92, least_gain=0.01)
+    at = 14 - 1  # first epoch after which six in a row gained nothing
+    assert len(result.history) == 2 * at
+    assert result.reason == "finished"
+    assert shares[at - 1] < 0.2
+    assert shares[at + 1] == pytest.approx(0.5, abs=0.1)
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.9
+    whole, _ = loop(falling + [falling[-1]] * 92)
+    assert len(whole.history) == 100
+
+
+def test_a_figure_that_settles_late_changes_nothing() -> None:
+    falling = [2.0 - 0.01 * k for k in range(60)]
+    result, shares = loop(falling + [falling[-1]] * 40, least_gain=0.001)
+    assert len(result.history) == 100
+    assert shares == [k / 100 for k in range(100)]

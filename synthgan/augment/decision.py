@@ -178,9 +178,9 @@ def augment(
     --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from synthgan import TabularGAN
+    >>> from synthgan import TabularGAN, TrainingOptions
     >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
-    >>> quick = TabularGAN(max_time="1s", verbose=0)
+    >>> quick = TabularGAN(options=TrainingOptions(steps=20), width=16, verbose=0)
     >>> found = augment(
     ...     X[:200], y[:200], LogisticRegression(max_iter=10), cv=2, repeats=1,
     ...     ways=[Way(more=1.0)], generator=quick, random_state=0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from synthgan.estimators.table_form import (
     log_frequencies,
     split_rows,
 )
+from synthgan.estimators.table_networks import TableNetworks
 from synthgan.few_steps import STEPS, GroupLikelihood, choose_steps, few_step_loss, fit_classes
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
@@ -23,38 +24,11 @@ from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
 from synthgan.training import Run, TrainingOptions
 
-__all__ = ["TrainedRows", "train_rows"]
+__all__ = ["train_rows"]
 
 _DEPTH = 3
 _LIKELIHOOD_SHARE, _CLASS_SHARE = 0.6, 0.85  # of max_time, when these phases end
 _CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedRows:
-    """What a fit leaves.
-
-    Attributes
-    ----------
-    generator : RowGenerator
-    joint : LatentClasses or None
-        None if there is one column, or unseen rows were no more likely with classes.
-    schedule : Schedule or None
-        None if there is no column.
-    steps : int
-        The fewest that cost next to nothing.
-    costs : list of dict
-        What few steps cost; see :func:`synthgan.few_steps.choose_steps`.
-    history : list of dict
-        Figures of every epoch.
-    """
-
-    generator: RowGenerator
-    joint: LatentClasses | None
-    schedule: Schedule | None
-    steps: int
-    costs: list[dict[str, float]]
-    history: list[dict[str, Any]]
 
 
 def train_rows(
@@ -67,8 +41,8 @@ def train_rows(
     seed: int,
     device: torch.device,
     run: Run,
-) -> TrainedRows:
-    """Train the networks on tokens.
+) -> tuple[TableNetworks, list[dict[str, Any]]]:
+    """Train the networks on tokens; return them, and the figures of every epoch.
 
     Parameters
     ----------
@@ -86,7 +60,7 @@ def train_rows(
     generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH, options.dropout)
     generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
     if not sizes:
-        return TrainedRows(generator.eval(), None, None, 1, [], [])
+        return TableNetworks(generator.eval(), None, None), []
     generator.to(device)
     held_out, kept = split_rows(n_rows, seed)
     tokens = torch.from_numpy(codes).to(device)
@@ -102,10 +76,11 @@ def train_rows(
     )
     logger.info("likelihood phase ended: %s", result.reason)
     sampler = Sampler(generator, precision)
-    calibrate(sampler, generator.bias, tokens, steps=len(sizes), seed=seed)
+    rake = functools.partial(calibrate, tokens=tokens, seed=seed, deadline=run.deadline)
+    rake(sampler, generator.bias, steps=len(sizes))
     generator.eval().requires_grad_(False)
     schedule = Schedule(mutual_information(codes, sizes, seed))
-    likelihood, history = GroupLikelihood(generator, precision), result.history
+    likelihood, history = GroupLikelihood(sampler.predictor), result.history
     classes = None
     if len(sizes) > 1 and options.classes and options.class_steps != 0:
         classes = LatentClasses(sizes, width, options.classes)
@@ -134,10 +109,10 @@ def train_rows(
         classes.eval().requires_grad_(False)
         sampler = Sampler(generator, precision, classes, schedule)
         for k in (k for k in STEPS if k < len(sizes)):
-            calibrate(sampler, classes.bias_of(k), tokens, steps=k, seed=seed)
+            rake(sampler, classes.bias_of(k), steps=k)
     steps, costs = choose_steps(likelihood, schedule, classes, tokens[held_out])
     logger.info("steps of a sample: %d; costs %s", steps, costs)
-    return TrainedRows(generator, classes, schedule, steps, costs, history)
+    return TableNetworks(generator, classes, schedule, steps, costs), history
 
 
 def _refine(

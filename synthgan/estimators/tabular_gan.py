@@ -14,11 +14,7 @@ import pyarrow as pa
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from synthgan._runtime import (
-    half_precision,
-    resolve_device,
-    seed_from,
-)
+from synthgan._runtime import resolve_device, seed_from
 from synthgan.encoding.levels import LevelCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
@@ -28,9 +24,9 @@ from synthgan.estimators.table_form import (
     LARGEST_WIDTH,
     TableForm,
     join_target,
-    network_size,
 )
-from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
+from synthgan.estimators.table_networks import TableNetworks
+from synthgan.estimators.weights import with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
@@ -40,8 +36,6 @@ from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.privacy import DifferentialPrivacy
-from synthgan.sampling import Sampler
-from synthgan.schedules import Schedule
 from synthgan.schema import Schema
 from synthgan.training import Callback, TrainingOptions
 
@@ -81,7 +75,7 @@ class TabularGAN(BaseSynthesizer):
         Most spikes plus bins of a numeric column. None: one for every 22 rows, from 12 to 256;
         finer bins than that lose more to guessing than they gain in resolution.
     width, depth : int or None, default None
-        Size of the generator. None chooses by the number of rows: 128 to 768 wide, 3 deep.
+        Size of the generator. None chooses by the number of rows: 128 to 512 wide, 3 deep.
     privacy : DifferentialPrivacy or None, default None
         Fit under differential privacy: noisy counts of pairs of columns, and a mixture fitted to
         them in place of the networks. `schema`, `min_count`, `max_tokens`, `width` and `depth` have
@@ -143,7 +137,7 @@ class TabularGAN(BaseSynthesizer):
     }
     generator_: RowGenerator | MixtureGenerator
     joint_: LatentClasses | LatentChoice | None
-    _schedule: Schedule | None
+    _networks: TableNetworks
     privacy_: dict[str, Any] | None
 
     def __init__(
@@ -228,7 +222,7 @@ class TabularGAN(BaseSynthesizer):
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
         assert isinstance(options, TrainingOptions)
-        found = train_rows(
+        networks, self.history_ = train_rows(
             tokens,
             form,
             options,
@@ -238,9 +232,8 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        self.generator_, self.joint_, self._schedule = found.generator, found.joint, found.schedule
-        self.steps_, self.step_costs_ = found.steps, found.costs
-        self.history_, self.n_rows_ = found.history, len(tokens)
+        self._publish(networks)
+        self.n_rows_ = len(tokens)
         self.suppressed_ = form.encoder.suppressed(table)
         self.privacy_ = None
         self._form = form
@@ -273,8 +266,7 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        self.generator_, self.joint_, self._schedule = release.generator, LatentChoice(), None
-        self.steps_, self.step_costs_ = 1, []
+        self._publish(TableNetworks(release.generator, LatentChoice(), None))
         self.history_, self.n_rows_ = release.history, release.n_rows
         self.suppressed_, self.privacy_ = {}, release.privacy
         self._form = TableForm(
@@ -286,6 +278,11 @@ class TabularGAN(BaseSynthesizer):
         self._form.publish(self)
         self.seconds_ = run.finish()
         return self
+
+    def _publish(self, networks: TableNetworks) -> None:
+        self._networks = networks
+        self.generator_, self.joint_ = networks.generator, networks.joint
+        self.steps_, self.step_costs_ = networks.steps, networks.step_costs
 
     # sampling -----------------------------------------------------------------------------------
 
@@ -384,9 +381,9 @@ class TabularGAN(BaseSynthesizer):
         return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed))
 
     def _sampler(self) -> TableSampler:
-        precision = half_precision(next(self.generator_.parameters()).device)
-        sampler = Sampler(self.generator_, precision, self.joint_, self._schedule, self.steps_)
-        return TableSampler(self.encoder_, sampler, tuple(self._form.active), self.n_rows_)
+        return TableSampler(
+            self.encoder_, self._networks.sampler(), tuple(self._form.active), self.n_rows_
+        )
 
     def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:
         """Say whether new rows still look like those that the model was fitted to.
@@ -529,38 +526,23 @@ class TabularGAN(BaseSynthesizer):
     def describe(self) -> dict[str, Any]:
         """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
         check_is_fitted(self)
-        parts = [part for part in (self.generator_, self.joint_) if part is not None]
         return {
             "estimator": type(self).__name__,
             "privacy": "no formal guarantee" if self.privacy_ is None else self.privacy_["text"],
             "rows": self.n_rows_,
             "target": self.target_,
             "seconds": self.seconds_,
-            "parameters": sum(p.numel() for part in parts for p in part.parameters()),
-            "width": self.generator_.width,
-            "depth": _depth(self.generator_),
-            "steps": self.steps_,
-            "step_costs": self.step_costs_,
+            **self._networks.describe(),
             "epochs": len(self.history_),
             "columns": self._form.describe(),
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        weights = arrays_of("generator", self.generator_)
-        if self.joint_ is not None:
-            weights |= arrays_of("joint", self.joint_)
-        if self._schedule is not None:
-            weights["schedule"] = self._schedule.dependence.astype(np.float16)
+        networks, weights = self._networks.to_model()
         encoder = {f"encoder.{name}": array for name, array in self._form.arrays().items()}
         model = {
             **self._form.to_dict(),
-            "network": {
-                "width": self.generator_.width,
-                "depth": _depth(self.generator_),
-                "classes": self.joint_.classes if isinstance(self.joint_, LatentClasses) else 0,
-            },
-            "steps": self.steps_,
-            "step_costs": self.step_costs_,
+            **networks,
             "privacy": self.privacy_,
             "history": self.history_,
             "n_rows": self.n_rows_,
@@ -592,36 +574,8 @@ class TabularGAN(BaseSynthesizer):
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
         loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
         loaded.seconds_ = float(model["seconds"])
-        sizes, n_ordered = form.sizes, form.n_ordered
-        check_number("model", "steps", model["steps"], int, 1, max(len(sizes), 1))
-        loaded.steps_, loaded.step_costs_ = model["steps"], list(model["step_costs"])
-        loaded._schedule = None
-        if loaded.privacy_ is not None:
-            check_number("network", "width", model["network"]["width"], int, 1, 2**20)
-            loaded.generator_ = rebuild(
-                lambda: MixtureGenerator(sizes, int(model["network"]["width"])),
-                with_prefix(tensors, "generator"),
-            ).to(device)
-            loaded.joint_ = LatentChoice()
-            return loaded
-        width, depth = network_size(model["network"])
-        loaded.generator_ = rebuild(
-            lambda: RowGenerator(sizes, n_ordered, width, depth),
-            with_prefix(tensors, "generator"),
-        ).to(device)
-        if sizes:
-            loaded._schedule = Schedule.from_array(tensors["schedule"], len(sizes))
-        loaded.joint_ = None
-        if model["network"]["classes"]:
-            classes = int(model["network"]["classes"])
-            check_number("network", "classes", classes, int, 1, 2**16)
-            build = lambda: LatentClasses(sizes, width, classes)  # noqa: E731
-            loaded.joint_ = rebuild(build, with_prefix(tensors, "joint")).to(device)
+        loaded._publish(TableNetworks.from_model(model, tensors, form, device))
         return loaded
-
-
-def _depth(generator: RowGenerator | MixtureGenerator) -> int:
-    return len(generator.blocks) if isinstance(generator, RowGenerator) else 0
 
 
 def _check_count(n_samples: Any) -> None:

@@ -145,7 +145,7 @@ class _Trunk(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         for block in self.blocks:
             h = block(h)
-        return F.rms_norm(h, h.shape[-1:], self.gain.to(h.dtype))
+        return F.layer_norm(h, h.shape[-1:], self.gain.to(h.dtype))
 
 
 def _draw_uniform(layer: Linear, size: float, generator: torch.Generator) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Convolution", "Linear", "draw_weights", "one_of"]
+__all__ = ["Convolution", "Linear", "draw_one", "draw_weights"]
 
 
 class Linear(nn.Linear):
@@ -25,15 +24,18 @@ class Convolution(nn.Conv2d):
         """Leave the weights undrawn."""
 
 
-def one_of(shares: Tensor, uniform: Tensor) -> Tensor:
+def draw_one(shares: Tensor, uniform: Tensor) -> Tensor:
     """Draw one class per row, by inversion.
 
-    Shape: shares (rows, classes), uniform (rows, 1) in [0, 1) -> (rows, classes), one-hot.
+    Shape: shares (rows or 1, classes), uniform (rows, 1) in [0, 1) -> (rows,), int64.
     """
     running = shares.cumsum(dim=1)
-    chosen = torch.searchsorted(running, uniform * running[:, -1:], right=True).squeeze(1)
-    n_classes = shares.shape[1]
-    return F.one_hot(chosen.clamp(max=n_classes - 1), n_classes).to(shares.dtype)
+    where = uniform * running[:, -1:]
+    if len(running) == 1:  # the same shares in all rows
+        chosen = torch.searchsorted(running[0], where, right=True)
+    else:
+        chosen = torch.searchsorted(running, where, right=True)
+    return chosen.squeeze(1).clamp(max=shares.shape[1] - 1)
 
 
 def draw_weights(module: nn.Module, generator: torch.Generator, slope: float = 0.2) -> None:

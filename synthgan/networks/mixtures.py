@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthgan.networks.layers import one_of
-
 __all__ = ["LatentChoice", "MixtureGenerator"]
 
 
@@ -55,6 +53,10 @@ class MixtureGenerator(nn.Module):
         parts = torch.split(self.table, list(self.sizes), dim=1)
         return torch.cat([part.log_softmax(dim=1) for part in parts], dim=1)
 
+    @property
+    def bias(self) -> None:
+        """None: nothing is added to the logits."""
+
     def inputs(self) -> Tensor:
         """Return one vector per token, hidden tokens among them: what it says of latent rows."""
         parts = torch.split(self.log_shares().T, list(self.sizes))
@@ -68,9 +70,12 @@ class MixtureGenerator(nn.Module):
         """Return the probabilities of latent rows. Shape: (rows, width) -> (rows, width)."""
         return total.float().softmax(dim=1)
 
-    def head(self, features: Tensor, outputs: Tensor, part: slice) -> Tensor:
-        """Return log-probabilities of the tokens in `part`. Shape: (rows, width) -> (rows, n)."""
-        return F.linear(features, outputs[part]).clamp_min(1e-30).log()
+    def head(self, features: Tensor, outputs: Tensor, bias: Tensor | None) -> Tensor:
+        """Return log-probabilities of some tokens.
+
+        Shape: features (rows, width), outputs (n, width), those of the tokens -> (rows, n).
+        """
+        return F.linear(features, outputs).clamp_min(1e-30).log()
 
 
 class LatentChoice(nn.Module):
@@ -79,12 +84,13 @@ class LatentChoice(nn.Module):
     So rows of a mixture can be drawn in one step as well as in many.
     """
 
-    def forward(self, features: Tensor, uniform: Tensor, group: Tensor, visible: float) -> Tensor:
-        """Return which latent row each row has, as a one-hot matrix.
+    def log_shares(self, features: Tensor, group: Tensor) -> Tensor:
+        """Return the log-probabilities of the latent rows, which are the logs of `features`."""
+        return features.log()
 
-        Shape: features (rows, width), uniform (rows, 1), the others ignored -> (rows, width).
+    def features_of(self, features: Tensor, chosen: Tensor, visible: float) -> Tensor:
+        """Return what is known of rows that have certain latent rows: nothing else.
+
+        Shape: features (rows, width), chosen (rows,) int64 -> (rows, width).
         """
-        return one_of(features, uniform)
-
-    def bias_of(self, steps: int) -> None:
-        """Return None: nothing is added to the logits."""
+        return F.one_hot(chosen, features.shape[1]).to(features.dtype)

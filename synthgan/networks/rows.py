@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthgan.networks.layers import Linear, one_of
+from synthgan.networks.layers import Linear, draw_one
 
 #: Cosines that describe the tokens of an ordered variable.
 WAVES = 32
@@ -123,7 +123,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         """Apply the block; `dropout` is the generator of the dropout mask, None at sampling."""
-        u = F.rms_norm(h, h.shape[-1:], self.gain.to(h.dtype))
+        u = F.layer_norm(h, h.shape[-1:], self.gain.to(h.dtype))
         u = F.relu(self.expand(u))
         if dropout is not None and self.dropout:
             keep = torch.empty_like(u).bernoulli_(1 - self.dropout, generator=dropout)
@@ -194,9 +194,12 @@ class RowGenerator(nn.Module):
 
     def trunk(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         """Apply the residual blocks and the last norm. Shape: (rows, width) -> (rows, width)."""
+        kind = h.device.type
+        if torch.is_autocast_enabled(kind):
+            h = h.to(torch.get_autocast_dtype(kind))
         for block in self.blocks:
             h = block(h, dropout)
-        return F.rms_norm(h, (self.width,), self.gain.to(h.dtype))
+        return F.layer_norm(h, (self.width,), self.gain.to(h.dtype))
 
     def logits(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return one tensor of logits per variable, each of shape (rows, sizes[j])."""
@@ -204,9 +207,14 @@ class RowGenerator(nn.Module):
         parts: tuple[Tensor, ...] = torch.split(whole, list(self.sizes), dim=1)
         return parts
 
-    def head(self, features: Tensor, outputs: Tensor, part: slice) -> Tensor:
-        """Return log-probabilities of the tokens in `part`. Shape: (rows, width) -> (rows, n)."""
-        return F.log_softmax(F.linear(features, outputs[part], self.bias[part]), dim=1)
+    def head(self, features: Tensor, outputs: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the logits of some tokens, in float32.
+
+        Shape: features (rows, width), outputs (n, width) and bias (n,), those of the tokens
+        -> (rows, n).
+        """
+        scores = F.linear(features, outputs).float()
+        return scores if bias is None else scores + bias
 
 
 class LatentClasses(nn.Module):
@@ -256,10 +264,12 @@ class LatentClasses(nn.Module):
     def log_shares(self, features: Tensor, group: Tensor) -> Tensor:
         """Return the log-probabilities of the classes.
 
-        Shape: features (rows, width), group (rows, variables) 0/1 -> (rows, classes).
+        Shape: features (rows, width), group (rows or 1, variables) 0/1 -> (rows, classes).
         """
-        u = F.relu(self.mix(torch.cat([features, group], dim=1)))
-        return F.log_softmax(self.prior(u), dim=1)
+        width = features.shape[1]
+        asked = F.linear(group, self.mix.weight[:, width:], self.mix.bias)
+        u = F.relu(F.linear(features, self.mix.weight[:, :width]) + asked)
+        return F.log_softmax(self.prior(u).float(), dim=1)
 
     def shifts(self, visible: float) -> Tensor:
         """Return what each class adds to the features, shape (classes, width).
@@ -269,6 +279,13 @@ class LatentClasses(nn.Module):
         """
         return self.later[min(int(visible * _STAGES), _STAGES - 1)] if visible else self.first
 
+    def features_of(self, features: Tensor, chosen: Tensor, visible: float) -> Tensor:
+        """Return the features of rows of known classes.
+
+        Shape: features (rows, width), chosen (rows,) int64 -> (rows, width).
+        """
+        return features + self.shifts(visible).index_select(0, chosen)
+
     def forward(self, features: Tensor, uniform: Tensor, group: Tensor, visible: float) -> Tensor:
         """Return the features of a class that is drawn; gradients pass straight through the draw.
 
@@ -276,8 +293,9 @@ class LatentClasses(nn.Module):
         -> (rows, width).
         """
         shares = self.log_shares(features, group).exp()
-        drawn = one_of(shares.detach(), uniform) + shares - shares.detach()
-        moved: Tensor = features + drawn @ self.shifts(visible)
+        drawn = F.one_hot(draw_one(shares.detach(), uniform), self.classes)
+        straight = drawn + shares - shares.detach()
+        moved: Tensor = features + straight @ self.shifts(visible)
         return moved
 
 

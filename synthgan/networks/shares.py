@@ -1,0 +1,140 @@
+"""Probabilities of the tokens of several variables, side by side, ready to draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Shares"]
+
+_NOTHING = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Distributions of the tokens of some variables in some rows.
+
+    All variables of a row are drawn from by one search in the running sums over all their tokens,
+    in float64: each has a span of these, and a uniform number is a place in the span.
+
+    Attributes
+    ----------
+    running : Tensor, shape (rows, tokens of all variables), float64
+        Running sums of the weights of tokens.
+    below, ends : Tensor, shape (rows, variables), float64
+        Where the span of each variable begins and ends.
+    sizes : Tensor, shape (variables,), int64
+        Tokens of each variable.
+    log_mass : Tensor, shape (rows, variables), or None
+        Logs of the probabilities that the factors left; None if there were none.
+    shared : bool
+        Whether others than these rows draw from them. The sums then go on from row to row.
+    """
+
+    running: Tensor
+    below: Tensor
+    ends: Tensor
+    sizes: Tensor
+    log_mass: Tensor | None
+    shared: bool
+
+    @classmethod
+    def of(
+        cls,
+        scores: Tensor,
+        sizes: Sequence[int],
+        weights: Sequence[Tensor | None],
+        *,
+        shared: bool = False,
+    ) -> Shares:
+        """Return the distributions with logits `scores`, times factors.
+
+        Parameters
+        ----------
+        scores : Tensor, shape (rows, tokens of all variables)
+        sizes : sequence of int
+            Tokens of each variable.
+        weights : sequence of Tensor or None
+            Factors of each variable, of shape (tokens,). Where they leave nothing of a row, they
+            take its place.
+        shared : bool, default False
+        """
+        device = torch.device("cpu") if scores.device.type == "mps" else scores.device
+        lengths = torch.tensor(sizes, device=device)  # Apple's devices have no float64
+        parts = torch.split(scores.to(device), list(sizes), dim=1)
+        terms = torch.cat([part - part.amax(1, keepdim=True) for part in parts], 1).exp().double()
+        running, below, ends = _spans(terms, lengths)
+        log_mass = None
+        if any(weight is not None for weight in weights):
+            ones = (torch.ones(size, device=device) for size in sizes)
+            known = zip(ones, weights, strict=True)
+            factors = torch.cat([one if w is None else w.to(device) for one, w in known]).double()
+            whole, terms = ends - below, terms * factors
+            running, below, ends = _spans(terms, lengths)
+            mass = ends - below
+            empty = mass <= _NOTHING * whole
+            log_mass = torch.where(empty, _NOTHING, mass / whole).log().float().to(scores.device)
+            if bool(empty.any()):
+                terms = torch.where(empty.repeat_interleave(lengths, dim=1), factors, terms)
+                running, below, ends = _spans(terms, lengths)
+        if shared:
+            lifts = torch.arange(len(running), device=device)[:, None] * (running.max() * 1.5)
+            running, below, ends = running + lifts, below + lifts, ends + lifts
+        return cls(running, below, ends, lengths, log_mass, shared)
+
+    def draw(
+        self, uniforms: Tensor, variables: Sequence[int], chosen: Tensor | None = None
+    ) -> Tensor:
+        """Draw tokens by inversion.
+
+        Parameters
+        ----------
+        uniforms : Tensor, shape (n, variables drawn), in [0, 1)
+        variables : sequence of int
+            Which of the variables to draw.
+        chosen : Tensor, shape (n,), int64, optional
+            The row that holds for each, if they are shared.
+
+        Returns
+        -------
+        Tensor, shape (n, variables drawn), int64
+        """
+        wanted = torch.tensor(variables, device=self.below.device)
+        below, ends = self.below[:, wanted], self.ends[:, wanted]
+        first = (self.sizes.cumsum(0) - self.sizes)[wanted]
+        if self.shared and chosen is not None:
+            chosen = chosen.to(below.device)
+            below, ends = below[chosen], ends[chosen]
+        where = below + uniforms.to(below) * (ends - below)
+        where = torch.minimum(where, torch.nextafter(ends, below))  # from there on shares are 0
+        if self.shared and chosen is not None:
+            found = torch.searchsorted(self.running.view(-1), where, right=True)
+            found = found - chosen[:, None] * self.running.shape[1]
+        elif len(self.running) == 1:
+            found = torch.searchsorted(self.running[0], where, right=True)
+        else:
+            found = torch.searchsorted(self.running, where, right=True)
+        return (found - first).to(uniforms.device)
+
+    def expected(self, rows: int, chosen: Tensor | None = None) -> Tensor:
+        """Return how many of `rows` rows are expected to have each token, shape (tokens,)."""
+        start = self.below[:, :1]
+        shares = self.running.diff(dim=1, prepend=start)
+        shares = shares / (self.ends - self.below).repeat_interleave(self.sizes, dim=1)
+        if chosen is None:
+            return shares.sum(0) * (rows / len(shares))
+        return torch.bincount(chosen.to(shares.device), minlength=len(shares)).to(shares) @ shares
+
+
+def _spans(terms: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return running sums, and where the span of each variable begins and ends.
+
+    Shape: terms (rows, tokens), sizes (variables,) -> (rows, tokens), twice (rows, variables).
+    """
+    running = terms.cumsum(1)
+    ends = running[:, sizes.cumsum(0) - 1]
+    below = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
+    return running, below, ends
