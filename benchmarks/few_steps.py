@@ -61,7 +61,7 @@ def run(folder: Path) -> dict[str, Any]:
     schedule, classes, generator = gan._networks.schedule, gan.joint_, gan.generator_
     likelihood = GroupLikelihood(sampler.sampler.predictor)
     sizes, n_ordered = gan._form.sizes, gan._form.n_ordered
-    refined = LatentClasses(sizes, generator.width, classes.classes)
+    refined = LatentClasses(sizes, generator.width, classes.classes, classes.start_classes)
     refined.load_state_dict(classes.state_dict())
     critic = RowCritic(sizes, n_ordered, 256, 2)
     critic.reset(torch.Generator().manual_seed(0))

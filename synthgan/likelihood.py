@@ -19,7 +19,7 @@ __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 _VALIDATION_ROWS = 4096
 #: Rows of a round of raking, in many orders of few rows each, since it is the orders that differ;
 #: fewer, but four for every training row, in small tables, whose own shares are vague.
-_RAKING_ROWS, _LEAST_RAKING_ROWS, _ORDER_ROWS, _FEW_STEP_ORDER_ROWS = 25_600, 2048, 128, 256
+_RAKING_ROWS, _LEAST_RAKING_ROWS, _ORDER_ROWS, _FEW_STEP_ORDER_ROWS = 16_384, 2048, 128, 256
 _FEWEST_ORDERS = 8
 
 

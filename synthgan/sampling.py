@@ -21,7 +21,7 @@ from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
 from synthgan.schedules import Schedule, random_groups
 
-__all__ = ["BLOCK", "Sampler"]
+__all__ = ["BLOCK", "MOST_START_SHARES", "Sampler"]
 
 #: Rows of one block; all of them share the order in which columns are revealed. Smaller blocks mix
 #: more orders (Adult, Shape: 1,024 rows .315, 512 rows .292, 256 rows .292) and take more time.
@@ -31,7 +31,7 @@ BLOCK = 512
 CANDIDATES = 16
 
 #: Classes times tokens up to which the first step draws from one table for all rows (128 MiB).
-_MOST_START_SHARES = 2**24
+MOST_START_SHARES = 2**24
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ class Sampler:
             chosen, names, shares = None, list(range(len(group))), None
             bias = predictor.bias()
             if self._tie is not None and latents is not None and len(group) > 1:
-                likely = self._tie.log_shares(features, self._asked(features, group)).exp()
+                asked = self._asked(features, group)
+                likely = self._tie.log_shares(features, asked, visible).exp()
                 chosen = draw_one(likely, latents[number])
                 bias = predictor.bias(self.joint, len(groups))
                 if empty and not number:
@@ -184,7 +185,7 @@ class Sampler:
         They are kept, since they are the same in all blocks. None if they would take much memory.
         """
         sizes = self.generator.sizes
-        if classes * sum(sizes) > _MOST_START_SHARES or self._tie is None:
+        if classes * sum(sizes) > MOST_START_SHARES or self._tie is None:
             return None
         held, shares = self._starts.get(steps, (None, None))
         if shares is None or held is not weights:

@@ -130,6 +130,8 @@ class TrainingOptions:
         kept rather than those of the lowest loss.
     classes : int
         Latent classes that tie the columns of one step together; 0 leaves them independent.
+    start_classes : int
+        The same for the first step of a row, where they cost less.
     class_steps : int or None
         Most steps of the phase in which these are learned; None: as many as `steps`.
     refinement_steps : int
@@ -151,6 +153,7 @@ class TrainingOptions:
     patience: int = 3
     tolerance: float = 0.01
     classes: int = 256
+    start_classes: int = 2048
     class_steps: int | None = None
     refinement_steps: int = 0
     refinement_rate: float = 2e-4
@@ -169,6 +172,7 @@ class TrainingOptions:
             "patience": self.patience >= 1,
             "tolerance": 0 <= self.tolerance < 10,
             "classes": 0 <= self.classes <= 2**16,
+            "start_classes": 1 <= self.start_classes <= 2**16,
             "class_steps": self.class_steps is None or 0 <= self.class_steps <= 10**7,
             "refinement_steps": 0 <= self.refinement_steps <= 10**7,
             "refinement_rate": 0 < self.refinement_rate < 1,
@@ -194,6 +198,7 @@ class TrainingOptions:
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
             "classes": min(max(n_rows // 64, 4), 256),
+            "start_classes": min(max(n_rows // 14, 4), 2048),
         }
         return cls(**{**sizes, **changes})
 

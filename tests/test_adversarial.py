@@ -28,7 +28,7 @@ def fresh() -> tuple[RowGenerator, LatentClasses, RowCritic]:
     generator.reset(torch_generator(0, "weights"), torch.zeros(4))
     with torch.no_grad():
         generator.outputs.free.mul_(10)
-    classes, critic = LatentClasses(SIZES, 16, 8), RowCritic(SIZES, (0, 0), width=32, depth=1)
+    classes, critic = LatentClasses(SIZES, 16, 8, 8), RowCritic(SIZES, (0, 0), width=32, depth=1)
     classes.reset(torch_generator(0, "classes"))
     critic.reset(torch_generator(0, "critic"))
     return generator.eval().requires_grad_(False), classes, critic

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from synthgan._runtime import torch_generator
-from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes
+from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes, fit_start
 from synthgan.likelihood import calibrate
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
@@ -34,10 +34,10 @@ def generator():
 @pytest.fixture(scope="module")
 def classes():
     """Five classes that differ much."""
-    network = LatentClasses(SIZES, 16, 5)
+    network = LatentClasses(SIZES, 16, 5, 6)
     network.reset(torch_generator(1, "test"))
     with torch.no_grad():
-        network.first.mul_(5)
+        network.start.mul_(5)
         network.later.mul_(5)
         network.prior.weight.normal_(generator=torch_generator(2, "test"))
     return network.eval().requires_grad_(False)
@@ -50,7 +50,7 @@ def by_enumeration(generator, classes, known, group):
     asked = torch.zeros(len(ROWS), 4)
     asked[:, group] = 1
     features = generator.features(ROWS, seen.expand(len(ROWS), -1))
-    shares = classes.log_shares(features, asked).exp()
+    shares = classes.log_shares(features, asked, len(known) / 4).exp().expand(len(ROWS), -1)
     total = torch.zeros(len(ROWS))
     for k, shift in enumerate(classes.shifts(len(known) / 4)):
         logits = generator.logits(features + shift)
@@ -117,12 +117,13 @@ def test_classes_learn_that_coins_agree(coins):
     frozen = {name: value.clone() for name, value in generator.state_dict().items()}
     schedule = Schedule(mutual_information(codes, (2,) * 4, 0))
     likelihood = GroupLikelihood(Predictor(generator, None))
-    classes = LatentClasses((2,) * 4, 16, 16)
+    classes = LatentClasses((2,) * 4, 16, 16, 16)
     classes.reset(torch_generator(0, "classes"))
     options = TrainingOptions(batch_size=256, class_steps=1000, ema=0.98, patience=10)
     parts = tokens[500:], tokens[:500]
-    found = fit_classes(likelihood, classes, schedule, *parts, options, seed=0, run=Run())
-    assert found.history[-1]["validation"] < found.history[0]["validation"]
+    start = fit_start(likelihood, classes, *parts, options, seed=0, run=Run())
+    assert start.history[-1]["validation"] < start.history[0]["validation"] - 0.5
+    fit_classes(likelihood, classes, schedule, *parts, options, seed=0, run=Run())
     losses = [few_step_loss(likelihood, schedule, c, parts[1]) for c in (None, classes)]
     assert losses[1] < losses[0] - 0.5  # of one and of two steps, where nothing is to be gained
     # two coins decide: the best possible loss of one step is 2 log 2, that of no tie 4 log 2
@@ -158,7 +159,7 @@ def test_steps_are_as_few_as_cost_nothing(generator, classes):
 
 def test_raking_of_few_steps_restores_marginals(generator, classes):
     """Whatever the classes do to the marginals, samples of two steps have those of the table."""
-    tied = LatentClasses(SIZES, 16, 5)
+    tied = LatentClasses(SIZES, 16, 5, 6)
     tied.load_state_dict(classes.state_dict())
     sampler = Sampler(generator, None, tied.requires_grad_(False))
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (2000, 4)))

@@ -111,10 +111,10 @@ def test_expected_shares_are_those_of_the_chain_rule(generator: RowGenerator) ->
 
 
 def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
-    classes = LatentClasses(SIZES, 16, 8)
+    classes = LatentClasses(SIZES, 16, 8, 8)
     classes.reset(torch_generator(0, "classes"))
     with torch.no_grad():
-        classes.first.mul_(10)
+        classes.start.mul_(10)
     classes.requires_grad_(False)
     plain, tied = Sampler(generator), Sampler(generator, None, classes)
     np.testing.assert_array_equal(draw(plain, 1), draw(tied, 1))
@@ -125,7 +125,7 @@ def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_factors_hold_in_any_number_of_steps(generator: RowGenerator, steps: int) -> None:
-    classes = LatentClasses(SIZES, 16, 8)
+    classes = LatentClasses(SIZES, 16, 8, 8)
     classes.reset(torch_generator(0, "classes"))
     sampler = Sampler(generator, None, classes.requires_grad_(False))
     weights = [None, torch.tensor([0.0, 1.0, 1.0, 0.0]), None]

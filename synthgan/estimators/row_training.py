@@ -17,10 +17,17 @@ from synthgan.estimators.table_form import (
     split_rows,
 )
 from synthgan.estimators.table_networks import TableNetworks
-from synthgan.few_steps import STEPS, GroupLikelihood, choose_steps, few_step_loss, fit_classes
+from synthgan.few_steps import (
+    STEPS,
+    GroupLikelihood,
+    choose_steps,
+    few_step_loss,
+    fit_classes,
+    fit_start,
+)
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
-from synthgan.sampling import Sampler
+from synthgan.sampling import MOST_START_SHARES, Sampler
 from synthgan.schedules import Schedule, mutual_information
 from synthgan.training import Run, TrainingOptions
 
@@ -83,20 +90,21 @@ def train_rows(
     likelihood, history = GroupLikelihood(sampler.predictor), result.history
     classes = None
     if len(sizes) > 1 and options.classes and options.class_steps != 0:
-        classes = LatentClasses(sizes, width, options.classes)
+        most = max(MOST_START_SHARES // sum(sizes), 1)
+        starts = min(options.start_classes, most)
+        classes = LatentClasses(sizes, width, options.classes, starts)
         classes.reset(torch_generator(seed, "classes"))
-        parts = tokens[kept], tokens[held_out]
-        found = fit_classes(
-            likelihood,
-            classes.to(device),
-            schedule,
-            *parts,
-            options,
-            seed=seed,
-            run=run.part(_CLASS_SHARE),
-        )
-        logger.info("classes ended: %s", found.reason)
+        classes.to(device)
+        parts, watched = (tokens[kept], tokens[held_out]), run.part(_CLASS_SHARE)
+        found = fit_start(likelihood, classes, *parts, options, seed=seed, run=watched)
+        logger.info("classes of the first step ended: %s", found.reason)
         history = history + found.history
+        if len(sizes) > 2:
+            found = fit_classes(
+                likelihood, classes, schedule, *parts, options, seed=seed, run=watched
+            )
+            logger.info("classes ended: %s", found.reason)
+            history = history + found.history
         losses = [few_step_loss(likelihood, schedule, c, tokens[held_out]) for c in (None, classes)]
         logger.info("loss of few steps without and with classes: %s", losses)
         if losses[1] >= losses[0]:

@@ -81,6 +81,7 @@ class TableNetworks:
             "width": self.generator.width,
             "depth": self._depth,
             "classes": self.joint.classes if isinstance(self.joint, LatentClasses) else 0,
+            "start_classes": getattr(self.joint, "start_classes", 0),
         }
         return {"network": network, "steps": self.steps, "step_costs": self.step_costs}, arrays
 
@@ -109,9 +110,10 @@ class TableNetworks:
             return cls(mixture.to(device), LatentChoice(), None, **rest)
         width, depth = network_size(network)
         generator = rebuild(lambda: RowGenerator(sizes, form.n_ordered, width, depth), weights)
-        joint, classes = None, int(network["classes"])
+        joint, classes, starts = None, int(network["classes"]), int(network["start_classes"])
         if classes:
             check_number("network", "classes", classes, int, 1, 2**16)
-            joint = rebuild(lambda: LatentClasses(sizes, width, classes), tie).to(device)
+            check_number("network", "start_classes", starts, int, 1, 2**16)
+            joint = rebuild(lambda: LatentClasses(sizes, width, classes, starts), tie).to(device)
         schedule = Schedule.from_array(arrays["schedule"], len(sizes)) if sizes else None
         return cls(generator.to(device), joint, schedule, **rest)

@@ -227,23 +227,27 @@ class LatentClasses(nn.Module):
     variable need no tie and are left alone, which keeps full-step sampling exactly as it was
     learned.
 
+    Where nothing is visible, all that the heads say is the same in all rows, and classes cost next
+    to nothing. So there are more of them, with probabilities of their own.
+
     Parameters
     ----------
     sizes : sequence of int
         Tokens of each variable.
     width : int
         Width of the generator's features.
-    classes : int
-        Number of latent classes.
+    classes, start_classes : int
+        Number of latent classes, and of those where nothing is visible.
     """
 
-    def __init__(self, sizes: Sequence[int], width: int, classes: int) -> None:
+    def __init__(self, sizes: Sequence[int], width: int, classes: int, start_classes: int) -> None:
         super().__init__()
         self.bias: Tensor
-        self.classes = classes
+        self.classes, self.start_classes = classes, start_classes
         self.mix = Linear(width + len(sizes), _CLASS_WIDTH)
         self.prior = Linear(_CLASS_WIDTH, classes)
-        self.first = nn.Parameter(torch.zeros(classes, width))
+        self.start_prior = nn.Parameter(torch.zeros(start_classes))
+        self.start = nn.Parameter(torch.zeros(start_classes, width))
         self.later = nn.Parameter(torch.zeros(_STAGES, classes, width))
         self.register_buffer("bias", torch.zeros(_BIASES, sum(sizes)))
 
@@ -256,16 +260,19 @@ class LatentClasses(nn.Module):
         bound = 1.7 / math.sqrt(self.mix.in_features)
         with torch.no_grad():
             self.mix.weight.uniform_(-bound, bound, generator=generator)
-            for shift in (self.first, self.later):
+            for shift in (self.start, self.later):
                 shift.normal_(0.0, 0.3, generator=generator)
-            for zero in (self.mix.bias, self.prior.weight, self.prior.bias):
+            for zero in (self.mix.bias, self.prior.weight, self.prior.bias, self.start_prior):
                 zero.zero_()
 
-    def log_shares(self, features: Tensor, group: Tensor) -> Tensor:
-        """Return the log-probabilities of the classes.
+    def log_shares(self, features: Tensor, group: Tensor, visible: float) -> Tensor:
+        """Return the log-probabilities of the classes, in float32.
 
-        Shape: features (rows, width), group (rows or 1, variables) 0/1 -> (rows, classes).
+        Shape: features (rows, width), group (rows or 1, variables) 0/1 -> (rows, classes); if
+        nothing is visible (1, start classes).
         """
+        if not visible:
+            return F.log_softmax(self.start_prior.float(), dim=0)[None]
         width = features.shape[1]
         asked = F.linear(group, self.mix.weight[:, width:], self.mix.bias)
         u = F.relu(F.linear(features, self.mix.weight[:, :width]) + asked)
@@ -277,7 +284,7 @@ class LatentClasses(nn.Module):
         `visible` is the share of the variables that are visible. The beginning is a stage of its
         own, and so is each third of the way.
         """
-        return self.later[min(int(visible * _STAGES), _STAGES - 1)] if visible else self.first
+        return self.later[min(int(visible * _STAGES), _STAGES - 1)] if visible else self.start
 
     def features_of(self, features: Tensor, chosen: Tensor, visible: float) -> Tensor:
         """Return the features of rows of known classes.
@@ -292,8 +299,8 @@ class LatentClasses(nn.Module):
         Shape: features (rows, width), uniform (rows, 1) in [0, 1), group (rows, variables) 0/1
         -> (rows, width).
         """
-        shares = self.log_shares(features, group).exp()
-        drawn = F.one_hot(draw_one(shares.detach(), uniform), self.classes)
+        shares = self.log_shares(features, group, visible).exp()
+        drawn = F.one_hot(draw_one(shares.detach(), uniform), shares.shape[1])
         straight = drawn + shares - shares.detach()
         moved: Tensor = features + straight @ self.shifts(visible)
         return moved

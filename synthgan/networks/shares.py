@@ -30,8 +30,9 @@ class Shares:
         Tokens of each variable.
     log_mass : Tensor, shape (rows, variables), or None
         Logs of the probabilities that the factors left; None if there were none.
-    shared : bool
-        Whether others than these rows draw from them. The sums then go on from row to row.
+    of_tokens : Tensor, shape (rows, tokens of all variables), float64, or None
+        The shares themselves, if others than these rows draw from them. The sums then go on from
+        row to row.
     """
 
     running: Tensor
@@ -39,7 +40,7 @@ class Shares:
     ends: Tensor
     sizes: Tensor
     log_mass: Tensor | None
-    shared: bool
+    of_tokens: Tensor | None
 
     @classmethod
     def of(
@@ -61,6 +62,7 @@ class Shares:
             Factors of each variable, of shape (tokens,). Where they leave nothing of a row, they
             take its place.
         shared : bool, default False
+            Whether others than these rows draw from them.
         """
         device = torch.device("cpu") if scores.device.type == "mps" else scores.device
         lengths = torch.tensor(sizes, device=device)  # Apple's devices have no float64
@@ -80,10 +82,12 @@ class Shares:
             if bool(empty.any()):
                 terms = torch.where(empty.repeat_interleave(lengths, dim=1), factors, terms)
                 running, below, ends = _spans(terms, lengths)
+        of_tokens = None
         if shared:
+            of_tokens = terms / (ends - below).repeat_interleave(lengths, dim=1)
             lifts = torch.arange(len(running), device=device)[:, None] * (running.max() * 1.5)
             running, below, ends = running + lifts, below + lifts, ends + lifts
-        return cls(running, below, ends, lengths, log_mass, shared)
+        return cls(running, below, ends, lengths, log_mass, of_tokens)
 
     def draw(
         self, uniforms: Tensor, variables: Sequence[int], chosen: Tensor | None = None
@@ -105,12 +109,12 @@ class Shares:
         wanted = torch.tensor(variables, device=self.below.device)
         below, ends = self.below[:, wanted], self.ends[:, wanted]
         first = (self.sizes.cumsum(0) - self.sizes)[wanted]
-        if self.shared and chosen is not None:
+        if chosen is not None:
             chosen = chosen.to(below.device)
             below, ends = below[chosen], ends[chosen]
         where = below + uniforms.to(below) * (ends - below)
         where = torch.minimum(where, torch.nextafter(ends, below))  # from there on shares are 0
-        if self.shared and chosen is not None:
+        if chosen is not None:
             found = torch.searchsorted(self.running.view(-1), where, right=True)
             found = found - chosen[:, None] * self.running.shape[1]
         elif len(self.running) == 1:
@@ -121,12 +125,12 @@ class Shares:
 
     def expected(self, rows: int, chosen: Tensor | None = None) -> Tensor:
         """Return how many of `rows` rows are expected to have each token, shape (tokens,)."""
-        start = self.below[:, :1]
-        shares = self.running.diff(dim=1, prepend=start)
+        if chosen is not None and self.of_tokens is not None:
+            counts = torch.bincount(chosen.to(self.running.device), minlength=len(self.running))
+            return counts.double() @ self.of_tokens
+        shares = self.running.diff(dim=1, prepend=self.below[:, :1])
         shares = shares / (self.ends - self.below).repeat_interleave(self.sizes, dim=1)
-        if chosen is None:
-            return shares.sum(0) * (rows / len(shares))
-        return torch.bincount(chosen.to(shares.device), minlength=len(shares)).to(shares) @ shares
+        return shares.sum(0) * (rows / len(shares))
 
 
 def _spans(terms: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
