@@ -118,7 +118,10 @@ def fit_argn(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
         parts = [p for p in folder.rglob("*") if p.is_file()]
         Path(path).write_bytes(b"".join(p.read_bytes() for p in parts) or pickle.dumps(model))
 
-    return Fitted({"TabularARGN": lambda n: model.sample(n_samples=n)}, save)
+    def sample(n: int) -> pd.DataFrame:  # without its mark for rare levels, which is no level
+        return model.sample(n_samples=n, rare_category_replacement_method="SAMPLE")
+
+    return Fitted({"TabularARGN": sample}, save)
 
 
 def fit_arf(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
@@ -167,7 +170,7 @@ def fit_smote(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
 
 #: What fits, and what to import before the clock starts.
 METHODS: dict[str, tuple[Callable[[pd.DataFrame, dict[str, Any], int], Fitted], str]] = {
-    "synthgan": (fit_synthgan, "synthgan"),
+    "synthgan": (fit_synthgan, "synthgan.estimators.tabular_gan"),
     "argn": (fit_argn, "mostlyai.engine"),
     "copula": (fit_copula, "sdv.single_table"),
     "smote": (fit_smote, "imblearn.over_sampling"),

@@ -30,8 +30,8 @@ BLOCK = 512
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
 
-#: Classes times tokens up to which the first step draws from one table for all rows (128 MiB).
-MOST_START_SHARES = 2**24
+#: Classes times tokens up to which the first step draws from one table for all rows (about 200 MB).
+MOST_START_SHARES = 2**22
 
 
 @dataclass(frozen=True)

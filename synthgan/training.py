@@ -185,15 +185,15 @@ class TrainingOptions:
         """Return sensible options for a table of `n_rows`, with `changes` on top.
 
         Steps grow with the fourth root of the rows, and fall faster below 2,000 rows; from 10,000
-        rows on there are twice as many for tables that need them. Batches grow from 128 rows to
-        4,096. Weight decay falls with the rows, since what a small table needs most is not to be
+        rows on there are three times as many, for tables that need them. Batches grow from 128 rows
+        to 4,096. Weight decay falls with the rows, since what a small table needs most is not to be
         memorised. Measured on tables of 284 to 37,581 rows, see ``benchmarks/NOTES.md``.
         """
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         sizes: dict[str, Any] = {
             "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
-            "steps": max(int(steps * min(max(n_rows / 5000, 1.0), 2.0)), 1),
+            "steps": max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
             "class_steps": max(int(steps), 1),
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
             "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
