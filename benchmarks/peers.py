@@ -180,6 +180,18 @@ METHODS: dict[str, tuple[Callable[[pd.DataFrame, dict[str, Any], int], Fitted], 
 }
 
 
+#: What a method that failed is called.
+NAMES = {
+    "synthgan": "synthgan",
+    "argn": "TabularARGN",
+    "copula": "GaussianCopula",
+    "smote": "SMOTE-NC",
+    "arf": "ARF",
+    "tvae": "TVAE",
+    "ctgan": "CTGAN",
+}
+
+
 def peak_gib() -> float:
     """Return the most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -217,7 +229,7 @@ def like(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     made = rows[list(train)].reset_index(drop=True)
     for name, dtype in train.dtypes.items():
         column = made[name]
-        if pd.api.types.is_bool_dtype(dtype) and column.dtype == object:
+        if pd.api.types.is_bool_dtype(dtype):  # often they come back as words
             column = column.astype(str).map({"True": True, "False": False})
         if pd.api.types.is_integer_dtype(dtype):
             column = pd.to_numeric(column).round()
@@ -258,10 +270,10 @@ def rows_of(results: dict[str, Any]) -> dict[str, dict[str, list[dict[str, Any]]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for table, methods in results["tables"].items():
         rows = found.setdefault(table, {})
-        for method, seeds in methods.items():
-            for entry in seeds.values():
+        for method in (name for name in METHODS if name in methods):
+            for entry in methods[method].values():
                 if "error" in entry:
-                    rows.setdefault(method, []).append(entry)
+                    rows.setdefault(NAMES[method], []).append(entry)
                     continue
                 costs = {k: v for k, v in entry.items() if k != "samples"}
                 for name, figures in entry["samples"].items():
@@ -290,7 +302,8 @@ def render(results: dict[str, Any]) -> str:
                 spread([run[key] for run in done], digits) for key, (_, digits) in COLUMNS.items()
             ]
             if not done:
-                cells = [runs[0]["error"].replace("|", "/"), *([""] * (len(COLUMNS) - 1))]
+                reason = runs[0]["error"].partition(". ")[0].replace("|", "/")
+                cells = [f"*{reason}*", *([""] * (len(COLUMNS) - 1))]
             lines.append(f"| {f'**{table}**' if first else ''} | {label} | " + " | ".join(cells))
             lines[-1] += " |"
             first = False
