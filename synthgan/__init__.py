@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.estimators.tabular_vae import TabularVAE
     from synthgan.marginals import MarginalOptions
+    from synthgan.options import TrainingOptions
     from synthgan.schema import Column, Schema, infer_schema
-    from synthgan.training import TrainingOptions
     from synthgan.variational import AutoencoderOptions
 
 __version__ = "0.1.0"
@@ -60,7 +60,7 @@ _HOMES = {
     "Schema": "schema",
     "TabularGAN": "estimators.tabular_gan",
     "TabularVAE": "estimators.tabular_vae",
-    "TrainingOptions": "training",
+    "TrainingOptions": "options",
     "TranslationOptions": "adversarial.translation",
     "infer_schema": "schema",
     "load_model": "estimators.base",

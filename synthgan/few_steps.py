@@ -19,8 +19,9 @@ from torch import Tensor
 from synthgan._runtime import numpy_generator
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
+from synthgan.options import TrainingOptions
 from synthgan.schedules import Schedule
-from synthgan.training import Ema, LoopResult, Run, TrainingOptions, descend, fit_loop, set_rate
+from synthgan.training import Ema, LoopResult, Run, descend, fit_loop, set_rate
 
 __all__ = [
     "STEPS",
@@ -231,7 +232,6 @@ def fit_classes(
         parts={"classes": classes, "steps": optimizer},
         run=run,
     )
-    ema.install(result.best if result.best is not None else ema.snapshot())
     classes.requires_grad_(True)
     return result
 
@@ -283,7 +283,6 @@ def fit_start(
         parts={"classes": classes, "steps": optimizer},
         run=run,
     )
-    ema.install(result.best if result.best is not None else ema.snapshot())
     classes.requires_grad_(True)
     return result
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
+from synthgan.options import TrainingOptions
 from synthgan.sampling import Sampler
-from synthgan.training import Deadline, Ema, LoopResult, Run, TrainingOptions, fit_loop, set_rate
+from synthgan.training import Deadline, Ema, LoopResult, Run, fit_loop, set_rate
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
@@ -84,7 +85,7 @@ def fit_likelihood(
         optimizer.step()
         return {"loss": loss}
 
-    result = fit_loop(
+    return fit_loop(
         step,
         phase="likelihood",
         steps=options.steps,
@@ -97,8 +98,6 @@ def fit_likelihood(
         parts={"generator": generator, "steps": optimizer},
         run=run,
     )
-    ema.install(result.best if result.best is not None else ema.snapshot())
-    return result
 
 
 def _parameter_groups(generator: RowGenerator, options: TrainingOptions) -> list[dict[str, Any]]:

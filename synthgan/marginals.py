@@ -23,7 +23,8 @@ from torch import Tensor
 
 from synthgan._runtime import torch_generator
 from synthgan.networks.mixtures import MixtureGenerator
-from synthgan.training import Ema, LoopResult, Run, descend, fit_loop, require_ranges
+from synthgan.options import require_ranges
+from synthgan.training import Ema, LoopResult, Run, descend, fit_loop
 
 __all__ = ["MarginalOptions", "NoisyCounts", "fit_marginals"]
 

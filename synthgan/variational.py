@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from synthgan._runtime import torch_generator
 from synthgan.objectives import kl_to_normal
+from synthgan.options import require_ranges
 from synthgan.training import (
     Ema,
     LoopResult,
     Run,
     descend,
     fit_loop,
-    require_ranges,
     set_rate,
 )
 
@@ -146,7 +146,7 @@ def fit_autoencoder(
             ]
         return sum(value * n for value, n in parts) / sum(n for _, n in parts)
 
-    result = fit_loop(
+    return fit_loop(
         step,
         phase="autoencoder",
         steps=options.steps,
@@ -157,5 +157,3 @@ def fit_autoencoder(
         parts={"networks": networks, "steps": optimizer},
         run=run,
     )
-    ema.install(result.best if result.best is not None else ema.snapshot())
-    return result

@@ -24,6 +24,7 @@ LAYERS = [
     ],
     ["synthgan.latent_rows", "synthgan.few_steps"],
     ["synthgan.sampling", "synthgan.training"],
+    ["synthgan.options"],
     ["synthgan.checkpoint"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions", "synthgan.schedules"],
     ["synthgan.privacy"],

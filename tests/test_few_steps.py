@@ -12,9 +12,10 @@ from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit
 from synthgan.likelihood import calibrate
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.options import TrainingOptions
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
-from synthgan.training import Run, TrainingOptions
+from synthgan.training import Run
 
 SIZES = (3, 4, 2, 2)
 ROWS = torch.tensor(list(itertools.product(*map(range, SIZES))))

@@ -9,8 +9,9 @@ import torch
 from synthgan._runtime import torch_generator
 from synthgan.likelihood import calibrate, fit_likelihood, validation_loss
 from synthgan.networks.rows import RowGenerator
+from synthgan.options import TrainingOptions
 from synthgan.sampling import Sampler
-from synthgan.training import Run, TrainingOptions
+from synthgan.training import Run
 
 ROWS = 4000
 

@@ -18,13 +18,13 @@ from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.distortions import DISTORTIONS, distort
 from synthgan.networks.pixels import to_tensor
 from synthgan.objectives import LOSSES
+from synthgan.options import require_ranges
 from synthgan.training import (
     Ema,
     LoopResult,
     Run,
     descend,
     fit_loop,
-    require_ranges,
     set_rate,
 )
 
@@ -176,7 +176,7 @@ def fit_images(
             )
         return False
 
-    result = fit_loop(
+    return fit_loop(
         step,
         phase="adversarial",
         steps=options.steps,
@@ -192,8 +192,6 @@ def fit_images(
         },
         run=replace(run, callbacks=[watch, *run.callbacks]),
     )
-    ema.install(ema.snapshot())
-    return result
 
 
 def _overfit(

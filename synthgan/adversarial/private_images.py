@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgan._runtime import torch_generator
+from synthgan.options import require_ranges
 from synthgan.privacy.private_gradients import PrivateGradients
-from synthgan.training import Ema, LoopResult, Run, descend, fit_loop, require_ranges
+from synthgan.training import Ema, LoopResult, Run, descend, fit_loop
 
 __all__ = ["PrivateSgdOptions", "fit_images_by_sgd"]
 
@@ -135,7 +136,7 @@ def fit_images_by_sgd(
             descend(optimizers[0], figures["generator"])
         return figures
 
-    result = fit_loop(
+    return fit_loop(
         step,
         phase="private",
         steps=options.steps,
@@ -146,5 +147,3 @@ def fit_images_by_sgd(
         parts={"generator": generator, "critic": critic},
         run=run,
     )
-    ema.install(ema.snapshot())
-    return result

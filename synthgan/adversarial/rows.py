@@ -22,13 +22,13 @@ from synthgan._runtime import numpy_generator, torch_generator
 from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.few_steps import STEPS
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
+from synthgan.options import TrainingOptions
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, coarse
 from synthgan.training import (
     Ema,
     LoopResult,
     Run,
-    TrainingOptions,
     descend,
     fit_loop,
 )
@@ -108,7 +108,7 @@ def fit_adversarial(
         descend(optimizers[0], loss)
         return figures | {"generator": loss}
 
-    result = fit_loop(
+    return fit_loop(
         step,
         phase="adversarial",
         steps=options.refinement_steps,
@@ -124,8 +124,6 @@ def fit_adversarial(
         },
         run=run,
     )
-    ema.install(ema.snapshot())
-    return result
 
 
 def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:

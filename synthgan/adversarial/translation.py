@@ -25,13 +25,13 @@ from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
 from synthgan.objectives import LOSSES, patch_contrast
+from synthgan.options import require_ranges
 from synthgan.training import (
     Ema,
     LoopResult,
     Run,
     descend,
     fit_loop,
-    require_ranges,
     set_rate,
 )
 
@@ -217,7 +217,7 @@ class _Game:
             parts |= {f"critic {judge.name}": judge.critic}
             parts |= {f"critic {judge.name} steps": judge.optimizer}
         ema = Ema(kept, self.options.ema)
-        result = fit_loop(
+        return fit_loop(
             step,
             phase="translation",
             steps=self.options.steps,
@@ -228,8 +228,6 @@ class _Game:
             parts=parts,
             run=run,
         )
-        ema.install(ema.snapshot())
-        return result
 
 
 def fit_cycle(

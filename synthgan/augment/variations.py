@@ -24,8 +24,8 @@ from synthgan.estimators.table_form import resolve_schema
 from synthgan.estimators.tabular_gan import TabularGAN
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_table
+from synthgan.options import TrainingOptions
 from synthgan.schema import Column, Schema
-from synthgan.training import TrainingOptions
 
 __all__ = ["ClassRows", "Drawn", "as_frame", "stack"]
 

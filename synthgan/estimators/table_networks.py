@@ -77,11 +77,12 @@ class TableNetworks:
             arrays |= arrays_of("joint", self.joint)
         if self.schedule is not None:
             arrays["schedule"] = self.schedule.dependence.astype(np.float16)
+        tie = self.joint if isinstance(self.joint, LatentClasses) else None
         network = {
             "width": self.generator.width,
             "depth": self._depth,
-            "classes": self.joint.classes if isinstance(self.joint, LatentClasses) else 0,
-            "start_classes": getattr(self.joint, "start_classes", 0),
+            "classes": tie.classes if tie else 0,
+            "start_classes": tie.start_classes if tie else 0,
         }
         return {"network": network, "steps": self.steps, "step_costs": self.step_costs}, arrays
 

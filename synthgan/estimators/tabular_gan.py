@@ -35,9 +35,10 @@ from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
+from synthgan.options import TrainingOptions
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.schema import Schema
-from synthgan.training import Callback, TrainingOptions
+from synthgan.training import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self

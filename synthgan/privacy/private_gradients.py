@@ -20,13 +20,34 @@ from synthgan.privacy import mechanisms
 from synthgan.privacy.accounting import sgd_sigma
 from synthgan.privacy.ledger import Ledger
 
-__all__ = ["PrivateGradients"]
+__all__ = ["PrivateGradients", "clipped_sum"]
 
 #: Images whose gradients are taken together.
 _MICRO_BATCH = 64
 
 #: Loss of one image: parameters, image (channels, height, width), condition (numbers,) -> number.
 ExampleLoss = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
+
+
+def clipped_sum(
+    loss: ExampleLoss,
+    parameters: Mapping[str, Tensor],
+    images: Tensor,
+    conditions: Tensor,
+    clip: float,
+) -> dict[str, Tensor]:
+    """Return the sum of the gradients of single images, each cut to length `clip`, by parameter."""
+    held = {name: value.detach() for name, value in parameters.items()}
+    total = {name: torch.zeros_like(value) for name, value in held.items()}
+    gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
+    for start in range(0, len(images), _MICRO_BATCH):
+        part = slice(start, start + _MICRO_BATCH)
+        found = gradient(held, images[part], conditions[part])
+        norm = torch.stack([g.flatten(1).square().sum(1) for g in found.values()]).sum(0).sqrt()
+        factor = (clip / norm.clamp_min(1e-12)).clamp(max=1.0)
+        for name, grads in found.items():
+            total[name] += torch.einsum("n...,n->...", grads, factor)
+    return total
 
 
 class PrivateGradients:
@@ -104,18 +125,9 @@ class PrivateGradients:
         rows = torch.from_numpy(
             np.flatnonzero(mechanisms.secure_uniforms(len(self._images)) < self.sample_rate)
         )
-        held = {name: value.detach() for name, value in parameters.items()}
-        total = {name: torch.zeros_like(value) for name, value in held.items()}
-        gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
-        for part in torch.split(rows, _MICRO_BATCH):
-            if not len(part):
-                continue
-            images = self._images[part].to(self._conditions.device)
-            found = gradient(held, images, self._conditions[self._codes[part]])
-            norm = torch.stack([g.flatten(1).square().sum(1) for g in found.values()]).sum(0).sqrt()
-            factor = (self.clip / norm.clamp_min(1e-12)).clamp(max=1.0)
-            for name, grads in found.items():
-                total[name] += torch.einsum("n...,n->...", grads, factor)
+        images = self._images[rows].to(self._conditions.device)
+        conditions = self._conditions[self._codes[rows]]
+        total = clipped_sum(loss, parameters, images, conditions, self.clip)
         return {
             name: value + self._noise(value) * (self.sigma * self.clip)
             for name, value in total.items()

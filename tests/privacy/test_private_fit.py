@@ -16,11 +16,11 @@ from synthgan.exceptions import (
     SchemaError,
 )
 from synthgan.marginals import MarginalOptions
+from synthgan.options import TrainingOptions
 from synthgan.privacy import DifferentialPrivacy, Ledger, mechanisms
 from synthgan.privacy.accounting import epsilon_of, rho_of
 from synthgan.privacy.private_table import PrivateTable
 from synthgan.schema import Column, Schema
-from synthgan.training import TrainingOptions
 
 pytest.importorskip("opendp")
 
