@@ -289,8 +289,8 @@ def chosen_pairs(codes: Codes, sizes: list[int], epsilon: float, seed: int) -> C
     from synthgan.privacy import Ledger
     from synthgan.privacy.accounting import rho_of
     from synthgan.privacy.private_table import PrivateTable
+    from synthgan.runs import Run
     from synthgan.sampling import Sampler
-    from synthgan.training import Run
 
     rho, rounds, picks = rho_of(epsilon, DELTA), 3, len(sizes) // 2
     columns = {f"c{j}": codes[:, j] for j in range(len(sizes))}

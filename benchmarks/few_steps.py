@@ -44,9 +44,9 @@ def run(folder: Path) -> dict[str, Any]:
     from synthgan.few_steps import GroupLikelihood, step_cost
     from synthgan.likelihood import calibrate
     from synthgan.networks.rows import LatentClasses, RowCritic
+    from synthgan.runs import Run
     from synthgan.sampling import Sampler
     from synthgan.schedules import Schedule
-    from synthgan.training import Run
 
     train, test, info = load(folder)
     began = time.perf_counter()

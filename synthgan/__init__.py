@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synthgan.marginals import MarginalOptions
     from synthgan.options import TrainingOptions
     from synthgan.schema import Column, Schema, infer_schema
+    from synthgan.shards import sample_shards
     from synthgan.variational import AutoencoderOptions
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "TranslationOptions",
     "infer_schema",
     "load_model",
+    "sample_shards",
 ]
 
 _HOMES = {
@@ -64,6 +66,7 @@ _HOMES = {
     "TranslationOptions": "adversarial.translation",
     "infer_schema": "schema",
     "load_model": "estimators.base",
+    "sample_shards": "shards",
 }
 
 

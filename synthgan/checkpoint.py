@@ -19,9 +19,10 @@ import torch
 from torch import nn
 
 from synthgan.exceptions import CheckpointError, ModelFileError
+from synthgan.files import sweep
 from synthgan.storage import read_model, write_model
 
-__all__ = ["Checkpoint", "Part", "Stateful", "digest_of"]
+__all__ = ["Checkpoint", "Part", "Stateful", "digest_of", "restore_state", "state_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -84,6 +85,7 @@ class Checkpoint:
         self._phases: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, dict[str, Array]] = {}
         self._opened = time.monotonic()
+        sweep(self.path)
         if self.path.exists():
             self._read(keep_seed)
             self._written = self._opened
@@ -130,12 +132,8 @@ class Checkpoint:
         """
         if phase not in self._phases:
             return None
-        arrays = self._arrays.get(phase, {})
         try:
-            for name, part in parts.items():
-                start = f"{name}/"
-                own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-                _restore(part, own)
+            restore_state(parts, self._arrays.get(phase, {}))
         except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
             raise CheckpointError(
                 f"{self.path} does not fit this release; remove it to start anew."
@@ -147,22 +145,18 @@ class Checkpoint:
         """Whether the last write is long enough ago."""
         return time.monotonic() - self._written >= SECONDS_BETWEEN
 
-    def write(self, phase: str, parts: Mapping[str, Part], progress: Mapping[str, Any]) -> None:
+    def write(self, phase: str, state: Mapping[str, Array], progress: Mapping[str, Any]) -> None:
         """Write the file, with the state of this phase and of those before it.
 
         Parameters
         ----------
-        phase, parts
-            As for :meth:`restore`.
+        phase : str
+        state : mapping of str to ndarray
+            Of the parts of the phase, see :func:`state_of`.
         progress : mapping
             JSON-able.
         """
-        self._phases[phase] = dict(progress)
-        self._arrays[phase] = {
-            f"{name}/{key}": value
-            for name, part in parts.items()
-            for key, value in _arrays(part).items()
-        }
+        self._phases[phase], self._arrays[phase] = dict(progress), dict(state)
         self._save()
 
     def _save(self) -> None:
@@ -180,6 +174,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the file: the fit is done."""
         self.path.unlink(missing_ok=True)
+        sweep(self.path)
 
 
 def digest_of(*data: Array) -> str:
@@ -189,6 +184,23 @@ def digest_of(*data: Array) -> str:
         found.update(f"{array.dtype} {array.shape} ".encode())
         found.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
     return found.hexdigest()
+
+
+def state_of(parts: Mapping[str, Part]) -> dict[str, Array]:
+    """Return a copy of the state of all parts."""
+    return {
+        f"{name}/{key}": np.array(value)
+        for name, part in parts.items()
+        for key, value in _arrays(part).items()
+    }
+
+
+def restore_state(parts: Mapping[str, Part], state: Mapping[str, Array]) -> None:
+    """Give the parts the state that they had; :func:`state_of` is the inverse."""
+    for name, part in parts.items():
+        start = f"{name}/"
+        own = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+        _restore(part, own)
 
 
 def _arrays(part: Part) -> dict[str, Array]:
@@ -215,4 +227,5 @@ def _restore(part: Part, arrays: Mapping[str, Array]) -> None:
 
 
 def _numpy(value: torch.Tensor) -> Array:
-    return np.array(value.detach().cpu().numpy())
+    found: Array = value.detach().cpu().numpy()
+    return found

@@ -8,7 +8,9 @@
     ├── ConditionError   (ValueError)  a condition that is malformed or impossible
     ├── ParameterError   (ValueError)  an argument outside its range
     ├── ModelFileError   (ValueError)  a model file that is damaged, foreign or too new
-    └── BudgetError      (ValueError)  a privacy budget that would be exceeded
+    ├── CheckpointError  (ValueError)  a checkpoint that is damaged, or of another fit
+    ├── BudgetError      (ValueError)  a privacy budget that would be exceeded
+    └── DivergenceError  (ArithmeticError)  a fit whose loss stays infinite or undefined
 
 Messages name the column or argument, what was found and the fix. They never contain the value
 of a cell, so they can be logged.
@@ -20,6 +22,7 @@ __all__ = [
     "ConditionError",
     "DataError",
     "DataWarning",
+    "DivergenceError",
     "ModelFileError",
     "NotConvergedWarning",
     "ParameterError",
@@ -58,6 +61,10 @@ class CheckpointError(SynthganError, ValueError):
 
 class BudgetError(SynthganError, ValueError):
     """A request that would exceed the privacy budget."""
+
+
+class DivergenceError(SynthganError, ArithmeticError):
+    """A fit whose loss is infinite or undefined, however low the learning rate."""
 
 
 class DataWarning(UserWarning):

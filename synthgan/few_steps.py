@@ -20,8 +20,9 @@ from synthgan._runtime import numpy_generator
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.schedules import Schedule
-from synthgan.training import Ema, LoopResult, Run, descend, fit_loop, set_rate
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = [
     "STEPS",

@@ -51,7 +51,12 @@ class TableSampler:
     n_rows: int
 
     def blocks(
-        self, n_samples: int, conditions: Mapping[Any, Any] | None, steps: int | None, seed: int
+        self,
+        n_samples: int,
+        conditions: Mapping[Any, Any] | None,
+        steps: int | None,
+        seed: int,
+        start: int = 0,
     ) -> Iterator[pa.Table]:
         """Yield tables of at most one block; one empty table if no row is asked for.
 
@@ -62,18 +67,21 @@ class TableSampler:
         steps : int or None
             Groups of columns; None leaves it to the sampler.
         seed : int
+        start : int
+            Rows of the sample before this one are left out, and not drawn.
         """
         confinements = parse_conditions(conditions or {}, self.encoder)
         weights = self._weights(confinements)
         restricted = self._restricted(confinements)
         self._require_possible(restricted, weights)
-        if not n_samples:
+        if n_samples <= start:
             empty = np.empty((0, len(self.encoder.coders)), np.int64)
             yield self._decode(empty, 0, seed, confinements)
-        for block in range(-(-n_samples // BLOCK)):
+        for block in range(start // BLOCK, -(-n_samples // BLOCK)):
             codes = self._draw(seed, block, steps, weights, restricted)
-            rows = min(BLOCK, n_samples - block * BLOCK)
-            yield self._decode(codes, block, seed, confinements).slice(0, rows)
+            first = max(start - block * BLOCK, 0)
+            rows = min(BLOCK, n_samples - block * BLOCK) - first
+            yield self._decode(codes, block, seed, confinements).slice(first, rows)
 
     def complete(self, given: pa.Table, steps: int | None, seed: int, *, fill: bool) -> pa.Table:
         """Return one complete row for each row of known cells.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from synthgan.exceptions import DataError, SchemaError
+from synthgan.files import write_atomically
 
 __all__ = [
     "Container",
     "parse_arrow_type",
     "read_frame",
     "read_table",
-    "write_atomically",
     "write_table",
 ]
 
@@ -368,38 +367,6 @@ def _read_path(path: Path) -> pa.Table:
     raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
 
 
-def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
-    """Write a file so that it is either whole and new, or as it was before.
-
-    Parameters
-    ----------
-    path : path
-        Where the file goes; its folder must exist.
-    write : callable
-        Called with the path of a temporary file in the same folder.
-    """
-    path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-    os.close(descriptor)
-    try:
-        write(name)
-        with open(name, "rb+") as handle:
-            os.fsync(handle.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name, too, must survive a power cut
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def write_table(data: Any, path: str | os.PathLike[str]) -> None:
     """Write a table to a ``.parquet`` or ``.csv`` file, atomically.
 
@@ -410,12 +377,9 @@ def write_table(data: Any, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     table = read_table(data)
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            write_atomically(path, lambda name: pa.parquet.write_table(table, name))
-        elif path.suffix.lower() == ".csv":
-            write_atomically(path, lambda name: pa.csv.write_csv(table, name))
-        else:
-            raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
+    if path.suffix.lower() in (".parquet", ".pq"):
+        write_atomically(path, lambda handle: pa.parquet.write_table(table, handle))
+    elif path.suffix.lower() == ".csv":
+        write_atomically(path, lambda handle: pa.csv.write_csv(table, handle))
+    else:
+        raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")

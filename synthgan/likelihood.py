@@ -11,8 +11,9 @@ from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.options import TrainingOptions
+from synthgan.runs import Deadline, Run
 from synthgan.sampling import Sampler
-from synthgan.training import Deadline, Ema, LoopResult, Run, fit_loop, set_rate
+from synthgan.training import Ema, LoopResult, fit_loop, set_rate
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 

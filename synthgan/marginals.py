@@ -24,7 +24,8 @@ from torch import Tensor
 from synthgan._runtime import torch_generator
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.options import require_ranges
-from synthgan.training import Ema, LoopResult, Run, descend, fit_loop
+from synthgan.runs import Run
+from synthgan.training import Ema, LoopResult, descend, fit_loop
 
 __all__ = ["MarginalOptions", "NoisyCounts", "fit_marginals"]
 

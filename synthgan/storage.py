@@ -14,14 +14,14 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from synthgan.exceptions import DataError, ModelFileError
-from synthgan.io import write_atomically
+from synthgan.exceptions import ModelFileError
+from synthgan.files import write_atomically
 
 __all__ = ["FORMAT", "read_model", "write_model"]
 
@@ -60,15 +60,12 @@ def write_model(
     manifest = {"format": FORMAT, "magic": "synthgan model", "parts": listing}
     head = json.dumps(manifest, sort_keys=True).encode()
 
-    def write(name: str) -> None:
-        with zipfile.ZipFile(name, "w", zipfile.ZIP_STORED) as archive:
+    def write(handle: IO[bytes]) -> None:
+        with zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
             for part, data in [(_MANIFEST, head), *parts.items()]:
                 archive.writestr(zipfile.ZipInfo(part, _EPOCH), data)
 
-    try:
-        write_atomically(path, write)
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
+    write_atomically(path, write)
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -6,8 +6,8 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,114 +16,20 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from synthgan._runtime import logger
-from synthgan.checkpoint import Checkpoint, Part
-from synthgan.exceptions import ParameterError
+from synthgan.checkpoint import Checkpoint, Part, restore_state, state_of
+from synthgan.exceptions import DivergenceError, SynthganError
+from synthgan.runs import Run
 
 __all__ = [
-    "Callback",
-    "Deadline",
     "Ema",
     "LoopResult",
-    "Run",
     "descend",
     "fit_loop",
-    "parse_duration",
     "set_rate",
 ]
 
-#: Called after every epoch with the newest history entry; returning True stops the phase.
-Callback = Callable[[dict[str, Any]], bool | None]
-
 _WINDOW = 6  # epochs over which a figure settles
-_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-
-
-def parse_duration(value: float | str | None) -> float | None:
-    """Return seconds from a number of seconds or a text like ``"90s"``, ``"10m"``, ``"1.5h"``.
-
-    Raises
-    ------
-    ParameterError
-        If the text cannot be read or the duration is not positive.
-
-    Examples
-    --------
-    >>> parse_duration("1.5h")
-    5400.0
-    """
-    if value is None:
-        return None
-    seconds: float = math.nan
-    if isinstance(value, str):
-        number = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
-        unit = value[len(number) :].strip() or "s"
-        with contextlib.suppress(KeyError, ValueError):
-            seconds = float(number) * _UNITS[unit]
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    if not 0 < seconds < math.inf:
-        raise ParameterError(
-            f'max_time must be a positive number of seconds or a text like "10m"; got {value!r}.'
-        )
-    return seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A point in time and the span that leads to it."""
-
-    start: float
-    seconds: float | None
-
-    @classmethod
-    def after(cls, seconds: float | None) -> Deadline:
-        """Return the deadline `seconds` from now; None never comes."""
-        return cls(time.monotonic(), seconds)
-
-    def part(self, share: float) -> Deadline:
-        """Return a deadline with the same start after `share` of the span."""
-        return Deadline(self.start, None if self.seconds is None else self.seconds * share)
-
-    def earlier(self, seconds: float) -> Deadline:
-        """Return a deadline whose span began, and ends, `seconds` earlier."""
-        return Deadline(self.start - seconds, self.seconds)
-
-    @property
-    def used(self) -> float:
-        """Share of the span that has passed; 0 if there is no limit."""
-        if self.seconds is None:
-            return 0.0
-        return (time.monotonic() - self.start) / self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How a fit is watched, cut short and kept.
-
-    Attributes
-    ----------
-    deadline : Deadline
-    callbacks : sequence of callable
-    progress : bool
-        Whether to show bars.
-    checkpoint : Checkpoint or None
-        Where the state is kept.
-    """
-
-    deadline: Deadline = Deadline(0.0, None)
-    callbacks: Sequence[Callback] = ()
-    progress: bool = False
-    checkpoint: Checkpoint | None = None
-
-    def part(self, share: float) -> Run:
-        """Return a run that ends after `share` of the time."""
-        return replace(self, deadline=self.deadline.part(share))
-
-    def finish(self) -> float:
-        """Remove the checkpoint, and return the seconds that the fit took, also before it."""
-        if self.checkpoint is not None:
-            self.checkpoint.remove()
-        return round(time.monotonic() - self.deadline.start, 3)
+_ROLLBACKS = 3  # how often a phase goes back to its last good state, each time at half the rate
 
 
 def set_rate(
@@ -150,7 +56,17 @@ def set_rate(
     """
     falling = max(min(1.0, (1 - share) / (1 - fall_from)), 0.02)
     for group in optimizer.param_groups:
-        group["lr"] = highest * min(1.0, (number + 1) / warm_up) * falling
+        slowed = group.get("slowed", 1.0)
+        group["lr"] = highest * min(1.0, (number + 1) / warm_up) * falling * slowed
+
+
+def slow_down(parts: Mapping[str, Part], factor: float) -> None:
+    """Multiply the rates of all optimisers, now and whenever :func:`set_rate` sets them."""
+    for part in parts.values():
+        if isinstance(part, torch.optim.Optimizer):
+            for group in part.param_groups:
+                group["lr"] *= factor
+                group["slowed"] = group.get("slowed", 1.0) * factor
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -253,7 +169,7 @@ class _Best:
             self.worse += 1
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        found = {str(k): weight.cpu().numpy() for k, weight in enumerate(self.weights or [])}
+        found = {str(k): weight.cpu().numpy() for k, weight in enumerate(self.weights or ())}
         lowest = self.lowest if self.weights else 0.0
         return {**found, "lowest": np.array(lowest), "worse": np.array(self.worse)}
 
@@ -262,6 +178,70 @@ class _Best:
         if count:
             self.weights = [torch.from_numpy(arrays[str(k)].copy()) for k in range(count)]
             self.lowest, self.worse = float(arrays["lowest"]), int(arrays["worse"])
+
+
+@dataclass
+class _Progress:
+    """How far a phase has come; with the state of its parts, all that it needs to go on."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = ""
+    half: float = 0.5
+    rollbacks: int = 0
+
+
+class _Keeper:
+    """The last good state of a phase, in memory and, now and then, in the checkpoint."""
+
+    def __init__(
+        self, phase: str, parts: Mapping[str, Part], checkpoint: Checkpoint | None
+    ) -> None:
+        self.phase, self.parts, self.checkpoint = phase, parts, checkpoint
+        self.progress = _Progress()
+        found = checkpoint.restore(phase, parts) if checkpoint is not None else None
+        if found is not None:
+            self.progress = _Progress(**found)
+            slow_down(parts, 0.5**self.progress.rollbacks)
+        self._arrays = state_of(parts)
+        self._written = True
+
+    def note(self, progress: _Progress) -> None:
+        """Keep the present state, and write it if it is the last of the phase or one is due."""
+        self.progress = replace(progress, history=list(progress.history))
+        self._arrays, self._written = state_of(self.parts), False
+        if self.checkpoint is not None and (progress.reason or self.checkpoint.is_due):
+            self.write()
+
+    def write(self) -> None:
+        """Write the last good state, if there is a checkpoint that has not got it."""
+        if self.checkpoint is not None and not self._written:
+            self._written = True  # a disk that is full is not tried again
+            self.checkpoint.write(self.phase, self._arrays, asdict(self.progress))
+
+    def roll_back(self) -> _Progress:
+        """Return to the last good state at half the learning rate, and say how far it was.
+
+        Raises
+        ------
+        DivergenceError
+            If that was done often enough.
+        """
+        held = self.progress
+        if held.rollbacks == _ROLLBACKS:
+            self.write()
+            kept = "" if self.checkpoint is None else f" {self.checkpoint.path} keeps that state."
+            raise DivergenceError(
+                f"The {self.phase} phase diverged: after step {held.step} its loss is not finite, "
+                f"though the learning rate was halved {_ROLLBACKS} times. Start with a lower "
+                f"learning_rate in options.{kept}"
+            )
+        restore_state(self.parts, self._arrays)
+        slow_down(self.parts, 0.5)
+        held.rollbacks += 1
+        logger.warning("%s: loss not finite; back to step %d", self.phase, held.step)
+        return replace(held, history=list(held.history))
 
 
 def fit_loop(
@@ -275,10 +255,15 @@ def fit_loop(
     patience: int,
     tolerance: float = 0.0,
     least_gain: float = 0.0,
+    repeatable: bool = True,
     parts: Mapping[str, Part],
     run: Run,
 ) -> LoopResult:
     """Take steps until they, the time or the improvement run out.
+
+    If a figure of an epoch is not finite, the phase goes back to the end of the epoch before it,
+    with half the learning rate, three times at most. If it is interrupted, by Ctrl-C or an error,
+    the state at the end of the last epoch is written to the checkpoint.
 
     Parameters
     ----------
@@ -302,6 +287,8 @@ def fit_loop(
     least_gain : float
         If the validation figure falls by a smaller share than this over six epochs of the first
         half, the phase ends after twice the steps so far, and `share_done` becomes one half.
+    repeatable : bool
+        Whether a step may be made again; not if each is a release that was paid for.
     parts : mapping of str to module, optimiser or Stateful
         What `step` changes: the state that a checkpoint keeps.
     run : Run
@@ -310,70 +297,83 @@ def fit_loop(
     Returns
     -------
     LoopResult
+
+    Raises
+    ------
+    DivergenceError
+        If the loss stays infinite or undefined.
     """
     best = _Best(tolerance)
-    kept = {**parts, "average": ema, "best": best}
-    done: dict[str, Any] = {"step": 0, "seconds": 0.0, "history": [], "reason": "", "half": 0.5}
-    if run.checkpoint is not None:
-        done = run.checkpoint.restore(phase, kept) or done
-    history: list[dict[str, Any]] = list(done["history"])
+    keeper = _Keeper(phase, {**parts, "average": ema, "best": best}, run.checkpoint)
+    now = replace(keeper.progress, history=list(keeper.progress.history))
+    begun, deadline = time.monotonic() - now.seconds, run.deadline
+    start_share = deadline.used
     sums: dict[str, Tensor] = {}
     counts: Counter[str] = Counter()
-    reason, begun, half = done["reason"], time.monotonic() - done["seconds"], done["half"]
-    deadline = run.deadline
-    start_share = deadline.used
     bar = tqdm(
         total=steps,
-        initial=done["step"],
+        initial=now.step,
         desc=phase,
         disable=not run.progress,
         mininterval=0.5,
         unit="step",
     )
-    with bar:
-        for number in range(done["step"], 0 if reason else steps):
+    with bar, _writing_on_error(keeper):
+        while not now.reason and now.step < steps:
             used = (deadline.used - start_share) / max(1 - start_share, 1e-9)
-            progress = max(number / steps, min(used, 1.0))
-            for name, value in step(number, min(progress / (2 * half), 1.0)).items():
+            progress = max(now.step / steps, min(used, 1.0))
+            for name, value in step(now.step, min(progress / (2 * now.half), 1.0)).items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
                 counts[name] += 1  # some figures are not there in every step
             ema.update()
             bar.update()
+            now.step += 1
             out_of_time = deadline.used >= 1
-            last = number + 1 >= 2 * half * steps or progress >= 2 * half or out_of_time
-            if (number + 1) % epoch_steps and not last:
+            last = now.step >= 2 * now.half * steps or progress >= 2 * now.half or out_of_time
+            if now.step % epoch_steps and not last:
                 continue
-            entry: dict[str, Any] = {"phase": phase, "epoch": len(history), "step": number + 1}
-            entry["seconds"] = round(time.monotonic() - begun, 3)
-            entry.update({k: float(v) / counts[k] for k, v in sums.items()})
+            figures = {k: float(v) / counts[k] for k, v in sums.items()}
             sums, counts = {}, Counter()
             if validate is not None:
                 ema.swap()
-                entry["validation"] = validate()
+                figures["validation"] = validate()
                 ema.swap()
-                best.note(entry["validation"], ema)
-            history.append(entry)
-            if progress < half == 0.5 and _has_settled(history, least_gain):
-                half = max(progress, 1e-9)
-                bar.total = min(steps, 2 * (number + 1))
-            logger.info("%s", entry)
-            bar.set_postfix({k: f"{v:.4g}" for k, v in entry.items() if isinstance(v, float)})
-            answers = [callback(entry) for callback in run.callbacks]  # all are asked
+            if repeatable and not all(map(math.isfinite, figures.values())):
+                now = keeper.roll_back()
+                bar.n = now.step
+                continue
+            if validate is not None:
+                best.note(figures["validation"], ema)
+            now.seconds = time.monotonic() - begun
+            entry: dict[str, Any] = {"phase": phase, "epoch": len(now.history), "step": now.step}
+            now.history.append({**entry, "seconds": round(now.seconds, 3), **figures})
+            if progress < now.half == 0.5 and _has_settled(now.history, least_gain):
+                now.half = max(progress, 1e-9)
+                bar.total = min(steps, 2 * now.step)
+            logger.info("%s", now.history[-1])
+            answers = [callback(now.history[-1]) for callback in run.callbacks]  # all are asked
             if any(answers):
-                reason = "callback"
+                now.reason = "callback"
             elif out_of_time:
-                reason = "max_time"
+                now.reason = "max_time"
             elif best.worse >= patience:
-                reason = "early stop"
+                now.reason = "early stop"
             elif last:
-                reason = "finished"
-            if run.checkpoint is not None and (reason or run.checkpoint.is_due):
-                seconds = time.monotonic() - begun
-                state = {"step": number + 1, "seconds": seconds, "history": history}
-                run.checkpoint.write(phase, kept, {**state, "reason": reason, "half": half})
-            if reason:
-                break
-        if reason == "early stop":
+                now.reason = "finished"
+            keeper.note(now)
+            bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()})
+        if now.reason == "early stop":
             bar.total = bar.n
     ema.install(ema.snapshot() if best.weights is None else best.weights)
-    return LoopResult(history, reason or "finished")
+    return LoopResult(now.history, now.reason or "finished")
+
+
+@contextlib.contextmanager
+def _writing_on_error(keeper: _Keeper) -> Iterator[None]:
+    """Write the last good state if the block is left by an error or an interrupt."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(SynthganError):  # what was raised first says more
+            keeper.write()
+        raise

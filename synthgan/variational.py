@@ -16,14 +16,8 @@ from torch import Tensor, nn
 from synthgan._runtime import torch_generator
 from synthgan.objectives import kl_to_normal
 from synthgan.options import require_ranges
-from synthgan.training import (
-    Ema,
-    LoopResult,
-    Run,
-    descend,
-    fit_loop,
-    set_rate,
-)
+from synthgan.runs import Run
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = ["AutoencoderOptions", "fit_autoencoder"]
 

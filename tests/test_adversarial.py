@@ -10,9 +10,9 @@ from synthgan._runtime import torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule
-from synthgan.training import Run
 
 SIZES = (2, 2)
 

@@ -25,7 +25,7 @@ from synthgan import (
     TranslationOptions,
     checkpoint,
 )
-from synthgan.checkpoint import Checkpoint
+from synthgan.checkpoint import Checkpoint, state_of
 from synthgan.exceptions import CheckpointError, DataError, ModelFileError
 
 DIGITS = load_digits()
@@ -242,7 +242,7 @@ def test_optimisers_of_all_kinds_survive(tmp_path):
         optimizer.step()
         path = tmp_path / kind.__name__
         parts = {"module": module, "optimizer": optimizer}
-        Checkpoint(path, {}, 0, keep_seed=True).write("a", parts, {"step": 1})
+        Checkpoint(path, {}, 0, keep_seed=True).write("a", state_of(parts), {"step": 1})
         other = torch.nn.Linear(2, 2)
         copied = {"module": other, "optimizer": kind(other.parameters(), lr=0.1)}
         found = Checkpoint(path, {}, 0, keep_seed=True)

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +27,7 @@ from synthgan.cli import main, verbs
 from synthgan.cli.where import Where, conditions_from, parse_where
 from synthgan.exceptions import ConditionError, SchemaError
 from synthgan.schema import Column, Schema
+from synthgan.storage import read_model
 
 EXTRACT = Path(__file__).parent / "data" / "adult_extract.parquet"
 COLUMNS = ["age", "workclass", "sex", "hours_per_week", "income"]
@@ -449,19 +449,42 @@ def test_a_foreign_model_file_is_an_error(folder: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith("synthgan: error: ")
 
 
-def test_ctrl_c_is_130(folder: Path) -> None:
-    command = [sys.executable, "-m", "synthgan", "fit", str(EXTRACT)]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_case35_a_stopped_fit_can_go_on(tmp_path: Path, number: int, code: int) -> None:
+    model = tmp_path / "c.synthgan"
+    state = tmp_path / "c.synthgan.checkpoint"
+    command = [sys.executable, "-m", "synthgan", "fit", str(EXTRACT), "--resume", "--seed", "0"]
     process = subprocess.Popen(
-        [*command, "-o", str(folder / "c.synthgan"), "--max-time", "5m"],
+        [*command, "-o", str(model), "--max-time", "5m"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    time.sleep(6)  # long enough to be past the imports on a busy machine
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.stderr is not None
+    err = b""
+    while b"loss=" not in err:  # the bar of the first epoch
+        piece = os.read(process.stderr.fileno(), 4096)
+        assert piece, err
+        err += piece
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    err += rest
+    assert process.returncode == code
     assert b"Traceback" not in err
-    assert not (folder / "c.synthgan").exists()
+    assert f"the same command goes on from {state}".encode() in err
+    assert [path.name for path in tmp_path.iterdir()] == [state.name]
+    phases = read_model(state)[0]["phases"]
+    assert phases["likelihood"]["step"] > 0  # far sooner than the half minute between two writes
+
+
+def test_a_sample_in_files(folder: Path, tmp_path: Path) -> None:
+    model, out = str(folder / "m.synthgan"), tmp_path / "out"
+    argv = ["sample", model, "-n", "1e3", "-o", f"{out}/", "--seed", "1", "--workers", "1"]
+    assert main([*argv, "--quiet", "--where", "sex=Female"]) == 0
+    frame = pd.read_parquet(out)
+    assert len(frame) == 1000
+    assert set(frame["sex"]) == {"Female"}
+    assert main([*argv, "--quiet"]) == 1  # it holds another sample
+    assert main(["sample", model, "-n", "9", "-o", str(out / "x.csv"), "--workers", "2"]) == 1
 
 
 @pytest.mark.slow

@@ -13,9 +13,9 @@ from synthgan.likelihood import calibrate
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
-from synthgan.training import Run
 
 SIZES = (3, 4, 2, 2)
 ROWS = torch.tensor(list(itertools.product(*map(range, SIZES))))

@@ -17,7 +17,7 @@ from synthgan.exceptions import ConditionError, DataError, ModelFileError, Param
 from synthgan.images import ImageSet, write_images
 from synthgan.networks.images import ResidualCritic, ResidualGenerator
 from synthgan.networks.pixels import as_bytes
-from synthgan.training import Run
+from synthgan.runs import Run
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images * 15.9375).astype(np.uint8)

@@ -20,7 +20,6 @@ from synthgan.io import (
     read_frame,
     read_table,
     read_with_container,
-    write_atomically,
     write_table,
 )
 
@@ -104,20 +103,6 @@ def test_bad_files(tmp_path: Path) -> None:
         read_table(tmp_path / "two.csv")
     with pytest.raises(DataError, match="Cannot write"):
         write_table(pa.table({"x": [1]}), tmp_path / "nowhere" / "t.csv")
-
-
-def test_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_text("old")
-
-    def fail(name: str) -> None:
-        Path(name).write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_every_type_of_the_mixed_table_can_be_named() -> None:

@@ -10,8 +10,8 @@ from synthgan._runtime import torch_generator
 from synthgan.likelihood import calibrate, fit_likelihood, validation_loss
 from synthgan.networks.rows import RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.sampling import Sampler
-from synthgan.training import Run
 
 ROWS = 4000
 

@@ -78,7 +78,7 @@ def tables(generator, n_rows, sigma, seed=0, triples=True):
 def fitted(measured, target=None, **options):
     generator = MixtureGenerator(SIZES, 60)
     settings = MarginalOptions(**{"rows": 60, "steps": 600, **options})
-    from synthgan.training import Run
+    from synthgan.runs import Run
 
     result, n_rows = fit_marginals(generator, measured, target, settings, seed=0, run=Run())
     return generator.requires_grad_(False), result.history, n_rows

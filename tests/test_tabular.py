@@ -53,6 +53,16 @@ def test_stream_is_the_sample(gan: TabularGAN) -> None:
         )
 
 
+@pytest.mark.parametrize("start", [0, 1, 511, 512, 700, 1299, 1300, 5000])
+def test_a_stream_can_start_anywhere(gan: TabularGAN, start: int) -> None:
+    whole = gan.sample(1300, random_state=4)
+    batches = list(gan.sample_iter(1300, random_state=4, start=start))
+    found = [age for batch in batches for age in batch["age"].to_pylist()]
+    assert found == whole["age"].tolist()[start:]
+    keys = [key for batch in batches for key in batch["patient"].to_pylist()]
+    assert keys == whole["patient"].tolist()[start:]
+
+
 def test_threads_do_not_change_the_rows(gan: TabularGAN) -> None:
     one = gan.sample(1100, random_state=4)
     torch.set_num_threads(2)

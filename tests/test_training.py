@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from synthgan.exceptions import ParameterError
-from synthgan.training import Deadline, Ema, LoopResult, Run, fit_loop, parse_duration
+from synthgan.checkpoint import Checkpoint
+from synthgan.exceptions import DivergenceError, ParameterError
+from synthgan.runs import Deadline, Run, parse_duration
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 
 def loop(
@@ -57,7 +60,7 @@ def test_latest_weights_within_tolerance_are_kept() -> None:
     result, _ = loop([2.0, 1.0, 1.009, 1.5, 1.6, 9.0, 0.1], module, tolerance=0.01)
     assert result.reason == "early stop"
     assert len(result.history) == 5
-    assert float(module.weight) == pytest.approx(3.0, abs=0.5)
+    assert module.weight.item() == pytest.approx(3.0, abs=0.5)
 
 
 def test_callbacks_stop() -> None:
@@ -122,3 +125,78 @@ def test_a_figure_that_settles_late_changes_nothing() -> None:
     result, shares = loop(falling + [falling[-1]] * 40, least_gain=0.001)
     assert len(result.history) == 100
     assert shares == [k / 100 for k in range(100)]
+
+
+def descent(faults: set[int], run: Run | None = None) -> tuple[nn.Linear, list[float]]:
+    """Fit a parameter to 1 by gradient steps; the loss is not finite in the calls of `faults`."""
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    calls, rates = [0], []
+
+    def step(number: int, share: float) -> dict[str, torch.Tensor]:
+        set_rate(optimizer, 0.1, number, share, warm_up=1)
+        rates.append(optimizer.param_groups[0]["lr"])
+        loss = (module.weight - 1).square().sum()
+        if calls[0] in faults:
+            loss = loss * math.nan
+        calls[0] += 1
+        descend(optimizer, loss)
+        return {"loss": loss}
+
+    fit_loop(
+        step,
+        phase="test",
+        steps=40,
+        epoch_steps=4,
+        ema=Ema(module, 0.0),
+        validate=None,
+        patience=1,
+        parts={"module": module, "steps": optimizer},
+        run=run or Run(),
+    )
+    return module, rates
+
+
+def test_case33_a_loss_that_is_not_finite_is_rolled_back() -> None:
+    module, rates = descent({9})
+    assert abs(module.weight.item() - 1) < 0.05
+    assert len(rates) == 44  # the epoch of the fault was repeated
+    assert rates[8:12] == [0.1] * 4
+    assert rates[12:16] == [0.05] * 4
+
+
+def test_case33_a_loss_that_stays_so_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "fit.checkpoint"
+    kept = Checkpoint(path, {}, 0, keep_seed=True)
+    with pytest.raises(DivergenceError, match=r"after step 8 .* halved 3 times.*fit\.checkpoint"):
+        descent(set(range(9, 10_000)), Run(checkpoint=kept))
+    held = Checkpoint(path, {}, 0, keep_seed=True).restore("test", {})
+    assert held is not None
+    assert (held["step"], held["rollbacks"]) == (8, 3)
+    module, rates = descent(set(), Run(checkpoint=Checkpoint(path, {}, 0, keep_seed=True)))
+    assert rates[0] == 0.1 / 8  # the rate stays low
+    assert 0 < module.weight.item() < 1
+
+
+def test_steps_that_were_paid_for_are_not_repeated() -> None:
+    result, _ = loop([1.0, math.nan, 1.0], repeatable=False, tolerance=10.0)
+    assert [entry["step"] for entry in result.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
+def test_case35_an_interrupt_writes_the_last_epoch(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "fit.checkpoint"
+    kept = Checkpoint(path, {}, 0, keep_seed=True)
+
+    def interrupt(entry: dict[str, object]) -> None:
+        if entry["step"] == 3:
+            raise error
+
+    with pytest.raises(error):
+        loop([1.0] * 9, run=Run(checkpoint=kept, callbacks=[interrupt]))
+    held = Checkpoint(path, {}, 0, keep_seed=True).restore("test", {})
+    assert held is not None
+    assert held["step"] == 2

@@ -19,14 +19,8 @@ from synthgan.distortions import DISTORTIONS, distort
 from synthgan.networks.pixels import to_tensor
 from synthgan.objectives import LOSSES
 from synthgan.options import require_ranges
-from synthgan.training import (
-    Ema,
-    LoopResult,
-    Run,
-    descend,
-    fit_loop,
-    set_rate,
-)
+from synthgan.runs import Run
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = ["ImageOptions", "fit_images"]
 

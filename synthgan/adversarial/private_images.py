@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from synthgan._runtime import torch_generator
 from synthgan.options import require_ranges
 from synthgan.privacy.private_gradients import PrivateGradients
-from synthgan.training import Ema, LoopResult, Run, descend, fit_loop
+from synthgan.runs import Run
+from synthgan.training import Ema, LoopResult, descend, fit_loop
 
 __all__ = ["PrivateSgdOptions", "fit_images_by_sgd"]
 
@@ -144,6 +145,7 @@ def fit_images_by_sgd(
         ema=ema,
         validate=None,
         patience=1,
+        repeatable=False,
         parts={"generator": generator, "critic": critic},
         run=run,
     )

@@ -23,15 +23,10 @@ from synthgan.adversarial.game import critic_step, generator_loss
 from synthgan.few_steps import STEPS
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, coarse
-from synthgan.training import (
-    Ema,
-    LoopResult,
-    Run,
-    descend,
-    fit_loop,
-)
+from synthgan.training import Ema, LoopResult, descend, fit_loop
 
 __all__ = ["few_step_error", "fit_adversarial"]
 

@@ -26,14 +26,8 @@ from synthgan.networks.pixels import to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
 from synthgan.objectives import LOSSES, patch_contrast
 from synthgan.options import require_ranges
-from synthgan.training import (
-    Ema,
-    LoopResult,
-    Run,
-    descend,
-    fit_loop,
-    set_rate,
-)
+from synthgan.runs import Run
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = ["ReplayPool", "TranslationOptions", "fit_contrast", "fit_cycle"]
 

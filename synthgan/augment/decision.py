@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from synthgan.augment.trial import (
 from synthgan.augment.variations import ClassRows, as_frame, stack
 from synthgan.augment.ways import DEFAULT_WAYS, SIMPLE, Labels, Way, class_counts
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.io import write_atomically
+from synthgan.files import write_text
 
 __all__ = ["Augmentation", "augment"]
 
@@ -105,8 +104,7 @@ class Augmentation:
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the answer, its table and its plot as one HTML file."""
-        text = page_of(self.to_dict(), whole=True)
-        write_atomically(path, lambda name: Path(name).write_text(text, "utf-8"))
+        write_text(path, page_of(self.to_dict(), whole=True))
 
     def _repr_html_(self) -> str:
         return page_of(self.to_dict(), whole=False)

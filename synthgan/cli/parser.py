@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Learn a table, sample synthetic rows, and check what was written.",
         epilog="Start with: synthgan demo. Help on a verb: synthgan sample --help.\n\n"
         "exit codes: 0 done, 1 data or run error, 2 wrong usage, 3 refused (gate failed, rows "
-        "drifted,\nor a card that does not agree), 130 stopped by Ctrl-C",
+        "drifted,\nor a card that does not agree), 130 stopped by Ctrl-C, 143 by SIGTERM",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"synthgan {_version()}")
@@ -103,6 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         type=Path,
         help="keep the state here; the same command goes on from it if it was interrupted",
+    )
+    one.add_argument(
+        "--resume", action="store_true", help="the same, with the state in MODEL.checkpoint"
     )
     private = one.add_argument_group("differential privacy")
     _add_budget(private, "promise it: 1 is strong, 10 is weak", "far below one over the rows")
@@ -142,11 +146,19 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = verb(verbs.sample, epilog=WHERE_HELP)
     one.add_argument("model", metavar="MODEL", help="model file written by fit")
-    one.add_argument("-n", metavar="N", type=_positive, required=True, help="number of rows")
     one.add_argument(
-        "-o", "--output", metavar="OUT", type=_table_path, required=True,
-        help=".parquet or .csv file, or - for CSV on standard output",
+        "-n", metavar="N", type=_positive, required=True, help="number of rows, e.g. 500 or 1e9"
+    )
+    one.add_argument(
+        "-o", "--output", metavar="OUT", type=_tables_path, required=True,
+        help=".parquet or .csv file, - for CSV on standard output, or FOLDER/ for Parquet files of "
+        "a million rows each, drawn by several processes; the same command goes on if it was "
+        "interrupted",
     )  # fmt: skip
+    one.add_argument("--workers", metavar="N", type=_positive, help="processes for FOLDER/ (cores)")
+    one.add_argument(
+        "--engine", choices=("processes", "ray"), default="processes", help="who runs them"
+    )
     one.add_argument(
         "--where", metavar="COND", type=parse_where, nargs="+", action="extend", default=[],
         help="conditions that every row satisfies; see below",
@@ -298,6 +310,8 @@ def _natural(text: str) -> int:
 
 
 def _positive(text: str) -> int:
+    if match := re.fullmatch(r"(\d+)e(\d{1,2})", text):
+        text = match[1] + "0" * int(match[2])
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
@@ -307,6 +321,10 @@ def _file_path(text: str) -> str:
     if text == "-":
         raise argparse.ArgumentTypeError("give a file: the answer goes to standard output")
     return _table_path(text)
+
+
+def _tables_path(text: str) -> str:
+    return text if text.endswith("/") else _table_path(text)
 
 
 def _table_path(text: str) -> str:

@@ -39,6 +39,8 @@ def fit(args: argparse.Namespace) -> Answer:
     from synthgan.schema import Schema
 
     _require_folder(args.output)
+    if args.resume and args.checkpoint is None:
+        args.checkpoint = Path(f"{args.output}.checkpoint")
     if args.checkpoint is not None:
         _require_folder(args.checkpoint)
     schema = None
@@ -85,7 +87,8 @@ def domain(args: argparse.Namespace) -> Answer:
     """Write a public domain to fill in: names and types, no value of the table."""
     import json
 
-    from synthgan.io import read_table, write_atomically
+    from synthgan.files import write_text
+    from synthgan.io import read_table
     from synthgan.privacy.discovery import domain_template
 
     found = domain_template(read_table(args.data).schema, args.unit)
@@ -94,8 +97,7 @@ def domain(args: argparse.Namespace) -> Answer:
     if args.output.exists():
         raise DataError(f"{args.output} exists; remove it first, lest your levels be lost.")
     _require_folder(args.output)
-    text = json.dumps(found, indent=1) + "\n"
-    write_atomically(args.output, lambda name: Path(name).write_text(text, "utf-8"))
+    write_text(args.output, json.dumps(found, indent=1) + "\n")
     _say(args, f"wrote {args.output}: fill in the empty levels and bounds")
     return Answer({"output": str(args.output), **found})
 
@@ -132,6 +134,10 @@ def sample(args: argparse.Namespace) -> Answer:
     from synthgan.estimators.base import load_model
     from synthgan.io import write_table
 
+    if args.output.endswith("/"):
+        return _sample_shards(args)
+    if args.workers is not None or args.engine != "processes":
+        raise DataError("--workers and --engine draw a folder of files: -o OUT/")
     if args.output != "-":
         _require_folder(Path(args.output))
     gan = load_model(args.model, device=args.device)
@@ -145,11 +151,33 @@ def sample(args: argparse.Namespace) -> Answer:
     return Answer({"output": args.output, "rows": args.n})
 
 
+def _sample_shards(args: argparse.Namespace) -> Answer:
+    """Draw the files of a folder."""
+    from synthgan.estimators.base import load_model
+    from synthgan.shards import sample_shards
+
+    schema = load_model(args.model, device="cpu").schema_
+    manifest = sample_shards(
+        args.model,
+        args.n,
+        args.output,
+        workers=args.workers,
+        engine=args.engine,
+        conditions=conditions_from(args.where, schema) or None,
+        steps=args.steps,
+        random_state=args.seed,
+        device=args.device,
+        progress=not args.quiet,
+    )
+    _say(args, f"wrote {args.n} rows to {len(manifest['files'])} files in {args.output}")
+    return Answer({"output": args.output, **manifest})
+
+
 def evaluate(args: argparse.Namespace) -> Answer:
     """Compare a synthetic table with the one it imitates."""
     from synthgan.evaluate.gate import Gate
     from synthgan.evaluate.report import Report
-    from synthgan.io import write_atomically
+    from synthgan.files import write_text
 
     for path in (args.html, args.json_path, args.junit, args.card):
         if path not in (None, "-"):
@@ -174,8 +202,7 @@ def evaluate(args: argparse.Namespace) -> Answer:
     if result is None:
         return Answer(report.to_dict(), str(report))
     if args.junit is not None:
-        text = result.to_junit_xml()
-        write_atomically(args.junit, lambda name: Path(name).write_text(text, encoding="utf-8"))
+        write_text(args.junit, result.to_junit_xml())
         _say(args, f"wrote {args.junit}")
     return Answer(report.to_dict(), f"{report}\n\n{result}", 0 if result.passed else REFUSED)
 

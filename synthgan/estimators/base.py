@@ -21,8 +21,8 @@ from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of
 from synthgan.exceptions import ModelFileError, ParameterError
 from synthgan.privacy import DifferentialPrivacy
+from synthgan.runs import Callback, Deadline, Run, parse_duration
 from synthgan.storage import read_model, write_model
-from synthgan.training import Callback, Deadline, Run, parse_duration
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -39,7 +39,7 @@ from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.privacy import DifferentialPrivacy
-from synthgan.training import Callback
+from synthgan.runs import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self

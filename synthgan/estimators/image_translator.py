@@ -31,7 +31,7 @@ from synthgan.images import ImageSet, read_images
 from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
-from synthgan.training import Callback
+from synthgan.runs import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self

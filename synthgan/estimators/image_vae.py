@@ -35,7 +35,7 @@ from synthgan.networks.autoencoders import ImageEncoder
 from synthgan.networks.images import ResidualGenerator
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_tensor
 from synthgan.objectives import gaussian_error
-from synthgan.training import Callback
+from synthgan.runs import Callback
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:

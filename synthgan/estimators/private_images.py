@@ -26,7 +26,7 @@ from synthgan.privacy.accounting import rho_of
 from synthgan.privacy.private_gradients import PrivateGradients
 from synthgan.privacy.private_images import PrivateImages
 from synthgan.privacy.private_table import PrivateTable
-from synthgan.training import Run
+from synthgan.runs import Run
 
 __all__ = ["ImageRelease", "fit_images_by_dp_sgd", "fit_images_privately"]
 

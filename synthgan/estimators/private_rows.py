@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from synthgan.checkpoint import Part
+from synthgan.checkpoint import Part, state_of
 from synthgan.encoding import TableEncoder
 from synthgan.exceptions import DataError, DataWarning, SchemaError
 from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
@@ -21,8 +21,8 @@ from synthgan.privacy.accounting import rho_of
 from synthgan.privacy.discovery import discover, schema_of_types
 from synthgan.privacy.plan import marginals_to_measure
 from synthgan.privacy.private_table import PrivateTable
+from synthgan.runs import Run
 from synthgan.schema import Column, Schema
-from synthgan.training import Run
 
 __all__ = ["Release", "fit_privately"]
 
@@ -177,7 +177,7 @@ def _once(
     found = run.checkpoint.restore(phase, parts)
     if found is None:
         found = ask()
-        run.checkpoint.write(phase, parts, found)
+        run.checkpoint.write(phase, state_of(parts), found)
     return found
 
 

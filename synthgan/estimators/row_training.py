@@ -28,9 +28,9 @@ from synthgan.few_steps import (
 from synthgan.likelihood import calibrate, fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.runs import Run
 from synthgan.sampling import MOST_START_SHARES, Sampler
 from synthgan.schedules import Schedule, mutual_information
-from synthgan.training import Run
 
 __all__ = ["train_rows"]
 

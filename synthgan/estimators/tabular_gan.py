@@ -37,8 +37,8 @@ from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.privacy import DifferentialPrivacy
+from synthgan.runs import Callback
 from synthgan.schema import Schema
-from synthgan.training import Callback
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -342,6 +342,7 @@ class TabularGAN(BaseSynthesizer):
         conditions: Mapping[str, Any] | None = None,
         steps: int | None = None,
         random_state: Any = None,
+        start: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Draw synthetic rows as a stream of Arrow record batches, in bounded memory.
 
@@ -354,15 +355,19 @@ class TabularGAN(BaseSynthesizer):
             Rows of each batch; the last may be shorter.
         conditions, steps, random_state
             As for :meth:`sample`.
+        start : int, default 0
+            Leaves out the rows before this one, and does not draw them: ``sample_iter(30, start=20,
+            random_state=0)`` gives the last 10 of 30 rows. See :func:`synthgan.sample_shards`.
 
         Yields
         ------
         pyarrow.RecordBatch
         """
         check_is_fitted(self)
+        check_number("sample_iter", "start", start, int, 0, 2**62)
         check_number("sample_iter", "batch_rows", batch_rows, int, 1, 2**31)
         held: list[pa.Table] = []
-        for table in self._blocks(n_samples, conditions, steps, random_state):
+        for table in self._blocks(n_samples, conditions, steps, random_state, start):
             held.append(table)
             while sum(map(len, held)) >= batch_rows:
                 whole = pa.concat_tables(held)
@@ -373,13 +378,18 @@ class TabularGAN(BaseSynthesizer):
             yield rest.to_batches()[0]
 
     def _blocks(
-        self, n_samples: int, conditions: Mapping[Any, Any] | None, steps: int | None, seed: Any
+        self,
+        n_samples: int,
+        conditions: Mapping[Any, Any] | None,
+        steps: int | None,
+        seed: Any,
+        start: int = 0,
     ) -> Iterator[pa.Table]:
         _check_count(n_samples)
         _check_steps(steps)
         labels = dict(zip(self._form.container.labels, self.schema_.names, strict=False))
         named = {labels.get(key, key): value for key, value in (conditions or {}).items()}
-        return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed))
+        return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed), start)
 
     def _sampler(self) -> TableSampler:
         return TableSampler(

@@ -41,9 +41,9 @@ from synthgan.exceptions import DataError
 from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
+from synthgan.runs import Callback, Run
 from synthgan.sampling import BLOCK
 from synthgan.schema import Schema
-from synthgan.training import Callback, Run
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 from synthgan.evaluate.report import NO_GUARANTEE, Report
 from synthgan.evaluate.score import REFERENCES, Score
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.io import write_atomically
+from synthgan.files import write_text
 
 __all__ = ["Card", "Verification", "data_card", "model_card", "verify"]
 
@@ -60,10 +60,7 @@ class Card:
         text = {".json": self._text, ".md": self.to_markdown()}.get(Path(path).suffix.lower(), "")
         if not text:
             raise ParameterError(f"Cannot tell the format of {path}; use a .md or .json file.")
-        try:
-            write_atomically(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
+        write_text(path, text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as one JSON-able dict; ``Card(d)`` is the inverse."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from synthgan.exceptions import DataError
+from synthgan.files import write_atomically
 from synthgan.images.pixels import Pixels
 from synthgan.images.reading import read_images
-from synthgan.io import write_atomically
 
 __all__ = ["contact_sheet", "write_images", "write_png"]
 
@@ -62,10 +62,7 @@ def write_png(path: str | os.PathLike[str], image: Pixels) -> None:
     from PIL import Image
 
     flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    try:
-        write_atomically(path, lambda name: Image.fromarray(flat).save(name, format="png"))
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
+    write_atomically(path, lambda handle: Image.fromarray(flat).save(handle, format="png"))
 
 
 def write_images(

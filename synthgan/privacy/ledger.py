@@ -17,21 +17,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from synthgan.exceptions import BudgetError, DataError
-from synthgan.io import write_atomically
+from synthgan.files import write_text
 from synthgan.privacy.accounting import epsilon_of
 
 __all__ = ["Ledger"]
 
 #: What a budget may be exceeded by: rounding.
 _SLACK = 1e-9
+_PATIENCE = 60.0  # seconds to wait for another process that writes the file
 
 
 class Ledger:
     """A budget and what was charged to it, in a file or in memory.
 
-    Charges add up over all fits and evaluations that name the same file. Two processes must not
-    charge one file at the same time: the second finds that it has changed, and refuses.
+    Charges add up over all fits and evaluations that name the same file. If two processes charge it
+    at the same time, the second finds that it has changed, and refuses; a lock file beside it, of
+    the same name and ``.lock``, sees to that.
 
     Parameters
     ----------
@@ -171,18 +175,26 @@ class Ledger:
         }
         line = json.dumps({**entry, **stamp}, sort_keys=True, allow_nan=False)
         if self.path is not None:
-            if self.path.exists() and self._read() != self._lines:
-                raise BudgetError(f"{self.path} has changed since it was opened; try again.")
-            if self._lines and not self.path.exists():
-                raise BudgetError(f"{self.path} has gone; bring it back, or the budget is lost.")
-            text = "".join(f"{kept}\n" for kept in [*self._lines, line])
             try:
-                write_atomically(self.path, lambda name: Path(name).write_text(text, "utf-8"))
-            except OSError as error:
-                raise DataError(
-                    f"Cannot write {self.path}: {error.strerror or error}. Nothing was released."
-                ) from error
+                with self._lock(self.path):
+                    self._require_unchanged(self.path)
+                    write_text(self.path, "".join(f"{kept}\n" for kept in [*self._lines, line]))
+            except (OSError, DataError) as error:
+                known = error if isinstance(error, DataError) else f"Cannot write {self.path}."
+                raise DataError(f"{known} Nothing was released.") from error
         self._lines.append(line)
+
+    @staticmethod
+    def _lock(path: Path) -> FileLock:
+        if not path.parent.is_dir():  # the lock would make it
+            raise DataError(f"Cannot write {path}: there is no such folder.")
+        return FileLock(f"{path}.lock", timeout=_PATIENCE)
+
+    def _require_unchanged(self, path: Path) -> None:
+        if path.exists() and self._read() != self._lines:
+            raise BudgetError(f"{path} has changed since it was opened; try again.")
+        if self._lines and not path.exists():
+            raise BudgetError(f"{path} has gone; bring it back, or the budget is lost.")
 
     def _read(self) -> list[str]:
         assert self.path is not None

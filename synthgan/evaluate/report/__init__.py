@@ -6,7 +6,6 @@ import abc
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,7 @@ from synthgan.evaluate.report.titles import format_number
 from synthgan.evaluate.score import REFERENCES, Score
 from synthgan.evaluate.tables import Tables
 from synthgan.evaluate.verdict import HEADLINES, in_words, overall, verdict
-from synthgan.exceptions import DataError
-from synthgan.io import write_atomically
+from synthgan.files import write_text
 
 __all__ = ["NO_GUARANTEE", "BaseReport", "Report", "build_report", "finite", "rounded"]
 
@@ -105,7 +103,7 @@ class BaseReport(abc.ABC):
         DataError
             If the file cannot be written.
         """
-        _write(path, json.dumps(self._data, indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(self._data, indent=1, ensure_ascii=False) + "\n")
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML file, whole or not at all.
@@ -115,7 +113,7 @@ class BaseReport(abc.ABC):
         DataError
             If the file cannot be written.
         """
-        _write(path, self._page())
+        write_text(path, self._page())
 
     def __str__(self) -> str:
         verdicts = self.verdicts()
@@ -256,13 +254,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         cells += [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     return lines
-
-
-def _write(path: str | os.PathLike[str], text: str) -> None:
-    try:
-        write_atomically(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def build_report(

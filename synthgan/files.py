@@ -1,0 +1,84 @@
+"""Files that are whole or not there: every write of the package goes through here."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from synthgan.exceptions import DataError
+
+__all__ = ["sweep", "write_atomically", "write_text"]
+
+#: Seconds after which a temporary file that nobody writes to is what a killed process left.
+ABANDONED = 3600.0
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file so that it is either whole and new, or as it was before.
+
+    It is written under another name in the same folder, forced to the disk and renamed, so that
+    neither a crash nor a power cut leaves half of it.
+
+    Parameters
+    ----------
+    path : path
+        Where the file goes; its folder must exist.
+    write : callable
+        Called with a binary file to write to.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    temporary = path.parent / f"{_prefix(path)}{secrets.token_hex(8)}.tmp"
+    try:
+        sweep(path, ABANDONED)
+        try:
+            with open(temporary, "x+b") as handle:
+                write(handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text in UTF-8, as :func:`write_atomically` does."""
+    write_atomically(path, lambda handle: handle.write(text.encode()))
+
+
+def sweep(path: Path, age: float = 0.0) -> None:
+    """Remove what killed processes left of writes to `path`, if it is older than `age` seconds."""
+    for left in path.parent.glob(glob.escape(_prefix(path)) + "*.tmp"):
+        with contextlib.suppress(OSError):  # another process may be as quick
+            if time.time() - left.stat().st_mtime >= age:
+                left.unlink()
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:40]}."
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk, where folders can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
