@@ -11,8 +11,10 @@ import contextlib
 import hashlib
 import logging
 import numbers
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +139,21 @@ def autocast(
     import torch
 
     return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
+
+
+def memory_limit() -> int | None:
+    """Return how many bytes of memory this process may use at most; None if nothing says so."""
+    found = []
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        found += [soft] if soft != resource.RLIM_INFINITY else []
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for place in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path("/sys/fs/cgroup", place).read_text()))
+    return min(found, default=None)
 
 
 @contextmanager

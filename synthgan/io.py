@@ -22,17 +22,17 @@ import pyarrow.parquet
 
 from synthgan.exceptions import DataError, SchemaError
 from synthgan.files import write_atomically
+from synthgan.sources import read_path
 
 __all__ = [
     "Container",
     "parse_arrow_type",
     "read_frame",
     "read_table",
+    "read_with_container",
+    "with_container",
     "write_table",
 ]
-
-#: Unquoted CSV fields that mean "missing"; a quoted field is always text.
-CSV_NULLS = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 
 _SIMPLE_TYPES: dict[str, pa.DataType] = {
     str(t): t
@@ -182,8 +182,8 @@ def read_table(data: Any) -> pa.Table:
     Parameters
     ----------
     data : DataFrame, Arrow table or reader, polars frame, array, str or Path
-        A path must end in ``.parquet``, ``.pq``, ``.csv``, ``.csv.gz`` or ``.tsv``. Anything that
-        exports an Arrow C stream is accepted. A row index is ignored.
+        A path is what :func:`synthgan.sources.read_path` takes. Anything that exports an Arrow C
+        stream is accepted. A row index is ignored.
 
     Returns
     -------
@@ -202,10 +202,7 @@ def read_table(data: Any) -> pa.Table:
 def read_with_container(data: Any) -> tuple[pa.Table, Container]:
     """Return ``(table, container)``: see :func:`read_table` and :class:`Container`."""
     if isinstance(data, (str, os.PathLike)):
-        table, container = _read_path(Path(data)), Container("pandas")
-        _require_unique(table.column_names)
-        frame_dtypes = tuple(_pandas_dtype(field.type) for field in table.schema)
-        return table, Container(container.kind, tuple(table.column_names), frame_dtypes)
+        return with_container(read_path(data))
     if isinstance(data, pd.DataFrame):
         return _from_pandas(data)
     if isinstance(data, np.ndarray):
@@ -236,6 +233,13 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         f"Cannot read a table from {type(data).__name__}; pass a DataFrame, Arrow table, polars "
         "frame, 2-d array, or a path to a .parquet or .csv file."
     )
+
+
+def with_container(table: pa.Table) -> tuple[pa.Table, Container]:
+    """Return the table of a file with the pandas frame that it goes back to."""
+    _require_unique(table.column_names)
+    dtypes = tuple(_pandas_dtype(field.type) for field in table.schema)
+    return table, Container("pandas", tuple(table.column_names), dtypes)
 
 
 def read_frame(data: Any) -> pd.DataFrame:
@@ -339,32 +343,6 @@ def _from_numpy(array: np.ndarray[Any, Any]) -> tuple[pa.Table, Container]:
     if array.dtype != object:
         return table, Container("numpy", container.labels, (str(array.dtype),) * array.shape[1])
     return table, Container("numpy", container.labels, ("object",) * array.shape[1])
-
-
-def _read_path(path: Path) -> pa.Table:
-    if not path.exists():
-        raise DataError(f"No such file: {path}")
-    suffixes = "".join(path.suffixes[-2:]).lower()
-    try:
-        if suffixes.endswith((".parquet", ".pq")):
-            return pa.parquet.read_table(path)
-        if suffixes.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
-            delimiter = "\t" if ".tsv" in suffixes else ","
-            return pa.csv.read_csv(
-                path,
-                parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=pa.csv.ConvertOptions(
-                    null_values=CSV_NULLS,
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        kind = type(error).__name__
-        raise DataError(
-            f"Cannot read {path}: the file is damaged or not a table ({kind})."
-        ) from None
-    raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
 
 
 def write_table(data: Any, path: str | os.PathLike[str]) -> None:

@@ -32,13 +32,14 @@ LAYERS = [
     ["synthgan.encoding", "synthgan.conditions"],
     ["synthgan.images", "synthgan.alignment"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
-    ["synthgan.files"],
+    ["synthgan.files", "synthgan.sources"],
     ["synthgan._runtime"],
     ["synthgan.exceptions"],
 ]
 NO_TORCH_AT_IMPORT = {
     "exceptions",
     "files",
+    "sources",
     "_runtime",
     "schema",
     "io",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,9 @@ from synthgan._runtime import numpy_generator
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import check_number
 from synthgan.exceptions import DataError
-from synthgan.io import Container, read_with_container
+from synthgan.io import Container, read_with_container, with_container
 from synthgan.schema import Schema, infer_schema
+from synthgan.sources import read_path, sample_rows
 
 __all__ = [
     "TableForm",
@@ -67,6 +69,7 @@ class TableForm:
         schema: Schema | Mapping[str, Any] | None,
         min_count: int,
         max_tokens: int | None,
+        max_rows: int | None,
         progress: bool,
     ) -> tuple[TableForm, pa.Table]:
         """Return the form of a table, and the table with `y` as its last column.
@@ -79,6 +82,8 @@ class TableForm:
             None infers it, with `min_count`.
         max_tokens : int or None
             None takes one for every 22 rows, 12 to 256.
+        max_rows : int or None
+            Rows to keep, drawn at random; None keeps what fits into memory.
         progress : bool
 
         Raises
@@ -86,7 +91,7 @@ class TableForm:
         SchemaError, DataError
             If the table does not fit the schema, is too short, or has no column `target`.
         """
-        table, container = join_target(data, y)
+        table, container = join_target(data, y, max_rows, whole=False)
         found = resolve_schema(schema, table, min_count)
         _check_rows(table, found)
         if target is not None and target not in found:
@@ -216,9 +221,20 @@ class TableForm:
         return cls(encoder, container, bool(data["has_y"]), data["target"])
 
 
-def join_target(data: Any, y: Any) -> tuple[pa.Table, Container]:
-    """Return the table with `y` as its last column, and what the caller's table was."""
-    table, container = read_with_container(data)
+def join_target(
+    data: Any, y: Any, max_rows: int | None = None, *, whole: bool = True
+) -> tuple[pa.Table, Container]:
+    """Return the table with `y` as its last column, and what the caller's table was.
+
+    If not `whole`, a random part of the rows: at most `max_rows`, and of files what fits in memory.
+    """
+    if isinstance(data, (str, os.PathLike)) and y is None:
+        return with_container(read_path(data, most=max_rows, whole=whole))
+    table, container = _join(*read_with_container(data), y)
+    return (table if whole else sample_rows(table, max_rows)), container
+
+
+def _join(table: pa.Table, container: Container, y: Any) -> tuple[pa.Table, Container]:
     if y is None:
         return table, container
     name = getattr(y, "name", None) or "target"

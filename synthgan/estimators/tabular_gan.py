@@ -75,12 +75,16 @@ class TabularGAN(BaseSynthesizer):
     max_tokens : int or None, default None
         Most spikes plus bins of a numeric column. None: one for every 22 rows, from 12 to 256;
         finer bins than that lose more to guessing than they gain in resolution.
+    max_rows : int or None, default None
+        Most rows to learn from; of a larger table, a random part is taken, always the same. None:
+        all, and of Parquet files as many as take a quarter of the memory. Two million rows tell
+        shares of levels to a tenth of a per cent, less than what a model is off by.
     width, depth : int or None, default None
         Size of the generator. None chooses by the number of rows: 128 to 512 wide, 3 deep.
     privacy : DifferentialPrivacy or None, default None
         Fit under differential privacy: noisy counts of pairs of columns, and a mixture fitted to
-        them in place of the networks. `schema`, `min_count`, `max_tokens`, `width` and `depth` have
-        no part in it; the domain of `privacy` says what the columns are.
+        them in place of the networks. `schema`, `min_count`, `max_tokens`, `max_rows`, `width`
+        and `depth` have no part in it; the domain of `privacy` says what the columns are.
     options : TrainingOptions, MarginalOptions or None, default None
         Rarely changed settings of the training, MarginalOptions with `privacy`. None chooses by
         the number of rows.
@@ -132,6 +136,7 @@ class TabularGAN(BaseSynthesizer):
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
+        "max_rows": (int, 2, 2**40),
         "width": (int, 8, LARGEST_WIDTH),
         "depth": (int, 1, LARGEST_DEPTH),
         "verbose": (int, 0, 10),
@@ -151,6 +156,7 @@ class TabularGAN(BaseSynthesizer):
         schema: Schema | Mapping[str, Any] | None = None,
         min_count: int = 5,
         max_tokens: int | None = None,
+        max_rows: int | None = None,
         width: int | None = None,
         depth: int | None = None,
         privacy: DifferentialPrivacy | None = None,
@@ -165,6 +171,7 @@ class TabularGAN(BaseSynthesizer):
         self.schema = schema
         self.min_count = min_count
         self.max_tokens = max_tokens
+        self.max_rows = max_rows
         self.width = width
         self.depth = depth
         self.privacy = privacy
@@ -188,8 +195,10 @@ class TabularGAN(BaseSynthesizer):
 
         Parameters
         ----------
-        data : DataFrame, Arrow table, polars frame, array, or path to a .parquet or .csv file
-            It is not changed.
+        data : DataFrame, Arrow table, polars frame, array, or path
+            It is not changed. A path is that of a ``.parquet`` or ``.csv`` file, of a folder of
+            Parquet files, a pattern such as ``"visits/*.parquet"``, or an address such as
+            ``"s3://bucket/visits/"``.
         y : array-like, optional
             One more column, the target; it becomes the last column, named ``"target"`` or by its
             own name.
@@ -217,6 +226,7 @@ class TabularGAN(BaseSynthesizer):
             schema=self.schema,
             min_count=self.min_count,
             max_tokens=self.max_tokens,
+            max_rows=self.max_rows,
             progress=bool(self.verbose),
         )
         tokens = form.tokens(table)

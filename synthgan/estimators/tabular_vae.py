@@ -92,6 +92,8 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         As for :class:`~synthgan.TabularGAN`.
     max_tokens : int or None, default None
         As for :class:`~synthgan.TabularGAN`.
+    max_rows : int or None, default None
+        As for :class:`TabularGAN`.
     latent : int, default 32
         Length of the latent vector.
     width, depth : int or None, default None
@@ -133,6 +135,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
+        "max_rows": (int, 2, 2**40),
         "latent": (int, 1, 1024),
         "width": (int, 8, LARGEST_WIDTH),
         "depth": (int, 1, LARGEST_DEPTH),
@@ -150,6 +153,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         schema: Schema | Mapping[str, Any] | None = None,
         min_count: int = 5,
         max_tokens: int | None = None,
+        max_rows: int | None = None,
         latent: int = 32,
         width: int | None = None,
         depth: int | None = None,
@@ -165,6 +169,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         self.schema = schema
         self.min_count = min_count
         self.max_tokens = max_tokens
+        self.max_rows = max_rows
         self.latent = latent
         self.width = width
         self.depth = depth
@@ -206,6 +211,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
             schema=self.schema,
             min_count=self.min_count,
             max_tokens=self.max_tokens,
+            max_rows=self.max_rows,
             progress=bool(self.verbose),
         )
         tokens = form.tokens(table).astype(np.int64)
@@ -439,6 +445,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                 "variational": self.variational,
                 "min_count": self.min_count,
                 "max_tokens": self.max_tokens,
+                "max_rows": self.max_rows,
                 "latent": self.latent,
                 "width": self.width,
                 "depth": self.depth,

@@ -1,0 +1,137 @@
+"""Paths to tables: every kind is read, and none fills the memory."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fixtures import tiny_gan
+
+from synthgan import TrainingOptions, sources
+from synthgan.exceptions import DataError, DataWarning
+from synthgan.io import read_table
+from synthgan.sources import read_path
+
+ROWS = 1000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four files of 250 rows; `k` counts the rows."""
+    for number in range(4):
+        rows = np.arange(250 * number, 250 * (number + 1))
+        table = pa.table({"k": rows, "text": [f"row {k % 7}" for k in rows]})
+        pq.write_table(table, tmp_path / f"part-{number}.parquet")
+    (tmp_path / "_manifest.json").write_text("{}")
+    return tmp_path
+
+
+def test_folders_patterns_and_addresses(folder: Path) -> None:
+    for path in (folder, str(folder), f"{folder}/part-*.parquet", folder.as_uri()):
+        assert read_table(path)["k"].to_pylist() == list(range(ROWS))
+    assert len(read_table(f"{folder}/part-[12].parquet")) == 500
+    assert len(read_table((folder / "part-1.parquet").as_uri())) == 250
+
+
+def test_a_folder_in_hives_layout(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": range(6), "ward": ["a", "b"] * 3})
+    pq.write_to_dataset(pa.Table.from_pandas(frame), tmp_path / "t", partition_cols=["ward"])
+    assert set(read_table(tmp_path / "t").column_names) == {"x", "ward"}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nothing.parquet", "No such file"),
+        ("no*.parquet", "No such file"),
+        ("file:///no/such.parquet", "No such file"),
+        ("gopher://no/such.parquet", "damaged or not a table"),
+        ("_manifest.json", "format"),
+    ],
+)
+def test_paths_that_lead_nowhere(folder: Path, path: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(path if "://" in path else folder / path)
+
+
+def test_a_random_part_is_kept(folder: Path) -> None:
+    with pytest.warns(DataWarning, match=r"has 1,000 rows; \d+ of them"):
+        found = read_path(folder, most=200, whole=False)
+    kept = np.array(found["k"])
+    assert abs(len(kept) - 200) < 5 * np.sqrt(1000 * 0.2 * 0.8)
+    assert (np.diff(kept) > 0).all()
+    # the mean of n of 1,000 ranks without replacement
+    error = np.sqrt((ROWS**2 - 1) / 12 / len(kept) * (1 - len(kept) / ROWS))
+    assert abs(kept.mean() - 499.5) < 4 * error
+    with pytest.warns(DataWarning, match="1,000 rows"):
+        assert read_path(folder, most=200, whole=False) == found
+    assert len(read_path(folder, most=1000, whole=False)) == ROWS
+
+
+def test_a_table_larger_than_memory_is_sampled_for_a_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "memory_limit", lambda: 48_000)  # 32 bytes a row
+    with pytest.warns(DataWarning, match="Set max_rows"):
+        found = read_path(folder, whole=False)
+    assert 300 < len(found) < 450  # a quarter of the memory: 375
+    monkeypatch.setattr(sources, "memory_limit", lambda: 20_000)
+    with pytest.raises(DataError, match="in memory, and there are"):
+        read_path(folder)
+
+
+def test_fit_takes_at_most_max_rows(folder: Path) -> None:
+    options = TrainingOptions(steps=3, batch_size=32)
+    with pytest.warns(DataWarning, match="rows"):
+        gan = tiny_gan(options=options, max_rows=100).fit(folder)
+    assert 60 < gan.n_rows_ < 140
+    frame = pd.DataFrame({"x": np.arange(500.0), "y": np.arange(500) % 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tiny_gan(options=options, max_rows=100).fit(frame).n_rows_ == 100
+        labelled = tiny_gan(options=options, max_rows=100).fit(frame[["x"]], frame["y"])
+    assert labelled.n_rows_ == 100
+
+
+def test_case39_a_parquet_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    writer = pq.ParquetWriter(path, pa.schema([("x", pa.int64())]), compression="zstd")
+    with writer:
+        for _ in range(20):
+            writer.write_table(pa.table({"x": pa.array(np.zeros(2**23, np.int64))}))
+    assert path.stat().st_size < 2**20
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match="would unpack to 1 GiB"):
+        read_table(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    assert pa.total_allocated_bytes() - before < 2**24
+
+
+def test_case39_a_csv_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_LARGE", 2**24)
+    path = tmp_path / "t.csv.gz"
+    with gzip.open(path, "wb") as handle:
+        handle.write(b"x\n")
+        for _ in range(64):
+            handle.write(b"0\n" * 2**19)
+    with pytest.raises(DataError, match=r"more than 0\.0 GiB of text"):
+        read_table(path)
+
+
+def test_case39_many_columns_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"," * 2**17 + b"\n")
+    with pytest.raises(DataError, match="131,073 columns"):
+        read_table(path)
+    path.write_bytes(b"x" * 2**25)
+    with pytest.raises(DataError, match="first line"):
+        read_table(path)
