@@ -147,8 +147,8 @@ def memory_limit() -> int | None:
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
-        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-        found += [soft] if soft != resource.RLIM_INFINITY else []
+        limits = [resource.getrlimit(k)[0] for k in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+        found += [limit for limit in limits if limit != resource.RLIM_INFINITY]
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for place in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: every write of the package goes through here."""
+"""Files that are whole or not there: every write of the package goes through here, and texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO
 
 from synthgan.exceptions import DataError
 
-__all__ = ["sweep", "write_atomically", "write_text"]
+__all__ = ["read_text", "sweep", "write_atomically", "write_text"]
 
 #: Seconds after which a temporary file that nobody writes to is what a killed process left.
 ABANDONED = 3600.0
@@ -59,6 +59,26 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text in UTF-8, as :func:`write_atomically` does."""
     write_atomically(path, lambda handle: handle.write(text.encode()))
+
+
+def read_text(path: str | os.PathLike[str], most: int = 2**25) -> str:
+    """Return a text in UTF-8.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is no text, or is longer than `most` bytes.
+    """
+    try:
+        with open(path, "rb") as handle:
+            raw = handle.read(most + 1)
+        if len(raw) > most:
+            raise DataError(f"Cannot read {path}: it is larger than {most:,} bytes.")
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise DataError(f"Cannot read {path}: it is not a text in UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def sweep(path: Path, age: float = 0.0) -> None:

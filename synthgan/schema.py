@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.exceptions import DataWarning, SchemaError
+from synthgan.files import read_text
 from synthgan.io import parse_arrow_type, read_table
 
 __all__ = ["KINDS", "Column", "Schema", "infer_schema"]
@@ -271,7 +274,20 @@ class Schema:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise SchemaError(f"The schema is not valid JSON: line {error.lineno}.") from None
+        except (ValueError, RecursionError):
+            raise SchemaError("The schema is not valid JSON.") from None
         return cls.from_dict(data)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Schema:
+        """Read a schema from a file of :meth:`to_json` text.
+
+        Raises
+        ------
+        DataError, SchemaError
+            If the file cannot be read, or holds no schema.
+        """
+        return cls.from_json(read_text(path))
 
     def differences(self, table: pa.Table) -> list[str]:
         """Say how `table` differs from this schema; order does not count.
@@ -390,9 +406,16 @@ def _infer_column(name: str, values: pa.ChunkedArray, min_count: int) -> Column:
         values = values.cast(value_type)
     n_values = len(values) - values.null_count
     plain = values.cast(value_type) if pa.types.is_dictionary(arrow_type) else values
-    n_distinct = pc.count_distinct(plain).as_py()
+    n_distinct = _count_distinct(plain)
     kind, levels = _kind_of(name, values, n_distinct, n_values)
     return Column(name, kind, text, levels=levels, min_count=min_count)
+
+
+def _count_distinct(values: pa.ChunkedArray) -> int:
+    """Count the values that are not missing; numbers by sorting, in a tenth of a table's memory."""
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        return len(np.unique(values.drop_null().to_numpy()))
+    return int(pc.count_distinct(values).as_py())
 
 
 def _kind_of(

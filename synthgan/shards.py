@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from synthgan._runtime import logger, seed_from
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
-from synthgan.files import write_atomically, write_text
+from synthgan.files import read_text, write_atomically, write_text
 from synthgan.sampling import BLOCK
 
 __all__ = ["sample_shards"]
@@ -224,26 +224,43 @@ _ENGINES: dict[str, _Engine] = {"processes": _by_processes, "ray": _by_ray}
 # --- the folder -----------------------------------------------------------------------------------
 
 
+def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what :func:`sample_shards` wrote of a folder.
+
+    Raises
+    ------
+    DataError
+        If there is no manifest, or a damaged one.
+    """
+    path = Path(folder, MANIFEST)
+    text = read_text(path)
+    try:
+        found = json.loads(text)
+        files = {str(name): dict(entry) for name, entry in found["files"].items()}
+        if not 0 <= found["seed"] < 2**63:
+            raise ValueError("no seed")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{path} is damaged; name another folder.") from None
+    return {**found, "files": files}
+
+
 def _begin(home: Path, wanted: dict[str, Any], random_state: Any) -> dict[str, Any]:
     """Return the manifest of a new sample, or of the unfinished one that the folder holds."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if not (home / MANIFEST).exists():
-            if any(not entry.name.startswith(".") for entry in home.iterdir()):
-                raise DataError(f"{home} is not empty, and holds no sample; name another folder.")
-            return {**wanted, "seed": seed_from(random_state), "files": {}}
-        found = json.loads((home / MANIFEST).read_text("utf-8"))
-        held, files, seed = {k: found[k] for k in wanted}, dict(found["files"]), int(found["seed"])
+        others = [entry.name for entry in home.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"Cannot use {home}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{home / MANIFEST} is damaged; name another folder.") from None
+    if not others:
+        return {**wanted, "seed": seed_from(random_state), "files": {}}
+    if MANIFEST not in others:
+        raise DataError(f"{home} is not empty, and holds no sample; name another folder.")
+    held = read_manifest(home)
+    files, seed = held["files"], held["seed"]
     if random_state is not None:
-        held["seed"], wanted = seed, {**wanted, "seed": seed_from(random_state)}
+        wanted = {**wanted, "seed": seed_from(random_state)}
     for name, value in wanted.items():
-        if held[name] != value:
+        if held.get(name, "") != value:
             raise DataError(
                 f"{home} holds another sample: its {name} differs. Name another folder."
             )

@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,19 @@ CSV_NULLS = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 
 _LARGE = 2**30  # bytes from which on a file may be a bomb
 _SWELL = 1000  # times its size to which no honest file unpacks
-_TABLE_SHARE = 0.25  # of the memory, for a table that is fitted to
+_TABLE_SHARE = 0.125  # of the memory, for a table that is fitted to
 _HEADER = 2**24  # bytes within which the first line of a CSV file must end
 _BATCH = 2**16
 _TEXT_BYTES = 24  # of a text in memory, where nothing is known
-_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, OSError, EOFError)
+_ERRORS = (
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    pa.ArrowKeyError,
+    OSError,
+    EOFError,
+    UnicodeError,
+    zlib.error,
+)
 
 
 def read_path(
@@ -53,8 +62,8 @@ def read_path(
     most : int, optional
         Rows to keep if `whole` is false.
     whole : bool
-        False: a Parquet table that has more rows than `most`, or that would take more than a
-        quarter of the memory, is read in one pass that keeps a random part of the rows, always the
+        False: a Parquet table that has more rows than `most`, or that would take more than an
+        eighth of the memory, is read in one pass that keeps a random part of the rows, always the
         same ones.
 
     Returns
@@ -72,15 +81,22 @@ def read_path(
         if re.search(r"\.(csv|tsv)(\.gz)?$", name) and not folder:
             if len(paths) > 1 or filesystem is not None:
                 raise DataError(f"{path}: only Parquet is read from several files or an address.")
-            return _read_csv(Path(paths[0]))
+            return _sound(_read_csv(Path(paths[0])))
         if folder or name.endswith((".parquet", ".pq")):
-            return _read_parquet(path, filesystem, paths, folder, most, whole)
+            return _sound(_read_parquet(path, filesystem, paths, folder, most, whole))
     except _ERRORS as error:
         kind = type(error).__name__
         raise DataError(
             f"Cannot read {path}: the file is damaged or not a table ({kind})."
         ) from None
     raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def _sound(table: pa.Table) -> pa.Table:
+    """Return the table if its texts and offsets are what its types say."""
+    table.validate(full=True)
+    _ = table.column_names  # may be no texts
+    return table
 
 
 def sample_rows(table: pa.Table, most: int | None) -> pa.Table:

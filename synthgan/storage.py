@@ -28,8 +28,10 @@ __all__ = ["FORMAT", "read_model", "write_model"]
 #: Version of the format; a reader refuses files with a higher one.
 FORMAT = 1
 _MANIFEST, _MODEL, _TENSORS = "manifest.json", "model.json", "tensors.safetensors"
-_LARGEST_JSON = 64 * 2**20
+_LARGEST_JSON = 32 * 2**20
 _LARGEST_HEADER = 8 * 2**20
+_PARTS = (_MANIFEST, _MODEL, _TENSORS)
+_END = 22  # bytes of the record at the end of an archive
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +87,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     if not path.is_file():
         raise ModelFileError(f"No model file at {path}.")
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             manifest = _parse_json(_read_part(archive, _MANIFEST, 2**20), path)
             _check_manifest(manifest, archive, path)
@@ -104,6 +107,15 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     return _parse_json(parts[_MODEL], path), _parse_tensors(parts[_TENSORS], path)
 
 
+def _check_directory(path: Path) -> None:
+    """Refuse archives with other than three parts before the list of parts is read."""
+    with open(path, "rb") as handle:
+        handle.seek(max(path.stat().st_size - _END, 0))
+        end = handle.read(_END)
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") != len(_PARTS):
+        raise ModelFileError(f"{path} is not a synthgan model file, or is damaged.")
+
+
 def _read_part(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
@@ -119,7 +131,7 @@ def _check_manifest(manifest: Any, archive: zipfile.ZipFile, path: Path) -> None
             f"{path} has format {manifest['format']}, this release reads up to {FORMAT}; "
             "upgrade synthgan."
         )
-    if sorted(archive.namelist()) != sorted([_MANIFEST, _MODEL, _TENSORS]):
+    if sorted(archive.namelist()) != sorted(_PARTS):
         raise ModelFileError(f"{path} has parts that a model file does not have.")
 
 

@@ -78,10 +78,10 @@ def test_a_random_part_is_kept(folder: Path) -> None:
 def test_a_table_larger_than_memory_is_sampled_for_a_fit(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "memory_limit", lambda: 48_000)  # 32 bytes a row
+    monkeypatch.setattr(sources, "memory_limit", lambda: 96_000)  # 32 bytes a row
     with pytest.warns(DataWarning, match="Set max_rows"):
         found = read_path(folder, whole=False)
-    assert 300 < len(found) < 450  # a quarter of the memory: 375
+    assert 300 < len(found) < 450  # an eighth of the memory: 375
     monkeypatch.setattr(sources, "memory_limit", lambda: 20_000)
     with pytest.raises(DataError, match="in memory, and there are"):
         read_path(folder)

@@ -45,7 +45,7 @@ def fit(args: argparse.Namespace) -> Answer:
         _require_folder(args.checkpoint)
     schema = None
     if args.schema is not None:
-        schema = Schema.from_json(args.schema.read_text(encoding="utf-8"))
+        schema = Schema.read(args.schema)
     gan = TabularGAN(
         random_state=args.seed,
         device=args.device,

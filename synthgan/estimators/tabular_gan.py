@@ -77,7 +77,7 @@ class TabularGAN(BaseSynthesizer):
         finer bins than that lose more to guessing than they gain in resolution.
     max_rows : int or None, default None
         Most rows to learn from; of a larger table, a random part is taken, always the same. None:
-        all, and of Parquet files as many as take a quarter of the memory. Two million rows tell
+        all, and of Parquet files as many as take an eighth of the memory. Two million rows tell
         shares of levels to a tenth of a per cent, less than what a model is off by.
     width, depth : int or None, default None
         Size of the generator. None chooses by the number of rows: 128 to 512 wide, 3 deep.
@@ -229,7 +229,9 @@ class TabularGAN(BaseSynthesizer):
             max_rows=self.max_rows,
             progress=bool(self.verbose),
         )
-        tokens = form.tokens(table)
+        tokens, suppressed = form.tokens(table), form.encoder.suppressed(table)
+        del table  # one that was read from files needs memory no longer
+        pa.default_memory_pool().release_unused()
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
         assert isinstance(options, TrainingOptions)
@@ -245,7 +247,7 @@ class TabularGAN(BaseSynthesizer):
         )
         self._publish(networks)
         self.n_rows_ = len(tokens)
-        self.suppressed_ = form.encoder.suppressed(table)
+        self.suppressed_ = suppressed
         self.privacy_ = None
         self._form = form
         form.publish(self)

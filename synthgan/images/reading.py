@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ __all__ = ["ImageSet", "read_images"]
 #: Files that are read as images.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 MAX_SIDE = 4096
+#: Pixels of a file, so that its few copies in colour take less than 256 MB.
+MAX_PIXELS = 2**25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,23 +189,38 @@ def _open_folder(path: Path) -> tuple[Iterator[tuple[str, Any]], Any]:
 
 
 def _opened(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     for file in files:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(file) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        raise DataError(f"{file} holds more than {MAX_PIXELS:,} pixels; shrink it.")
                     image.load()
                     yield str(file), image
         except FileNotFoundError:
             raise DataError(f"No such image: {file}.") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise DataError(f"{file} holds more pixels than Pillow takes for safe.") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{file} is no image that can be read: {error}.") from None
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise whatever they trip over
+            kind = type(error).__name__
+            raise DataError(f"{file} is no image that can be read ({kind}).") from None
 
 
+_NPZ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+)
 _NPZ_NAMES = [
     ("{split}_images", "{split}_labels"),
     ("x_{split}", "y_{split}"),
@@ -227,7 +245,7 @@ def _open_npz(path: Path, split: str) -> tuple[Any, Any]:
                 f"{path} holds {', '.join(sorted(arrays.files)[:8])}; no images of the split "
                 f"{split!r} are among them."
             )
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+    except _NPZ_ERRORS as error:
         raise DataError(f"{path} cannot be read: {error}.") from None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgan.exceptions import DataError, ParameterError, SchemaError
+from synthgan.exceptions import DataError, ParameterError
 from synthgan.privacy.ledger import Ledger
 from synthgan.schema import Schema
 
@@ -84,20 +84,14 @@ class DifferentialPrivacy:
 
         Raises
         ------
-        SchemaError
-            If the file is none.
+        DataError, SchemaError
+            If the file cannot be read, or is none.
         """
         if self.domain is None or isinstance(self.domain, Schema):
             return self.domain
         if isinstance(self.domain, Mapping):
             return Schema.from_dict(self.domain)
-        try:
-            text = Path(self.domain).read_text("utf-8")
-        except OSError as error:
-            raise SchemaError(
-                f"Cannot read the domain {self.domain}: {error.strerror or error}."
-            ) from error
-        return Schema.from_json(text)
+        return Schema.read(self.domain)
 
     def open_ledger(self) -> Ledger:
         """Return the ledger, begun if there is none."""

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from synthgan.exceptions import BudgetError, DataError
-from synthgan.files import write_text
+from synthgan.files import read_text, write_text
 from synthgan.privacy.accounting import epsilon_of
 
 __all__ = ["Ledger"]
@@ -199,17 +199,19 @@ class Ledger:
     def _read(self) -> list[str]:
         assert self.path is not None
         try:
-            lines = self.path.read_text("utf-8").splitlines()
+            lines = read_text(self.path).splitlines()
             parsed = [json.loads(line) for line in lines]
             before = ["", *map(_digest, lines[:-1])]
-            good = bool(parsed) and parsed[0]["ledger"] == "synthgan" and parsed[0]["format"] == 1
+            first = parsed[0]
+            good = (first["ledger"], first["format"]) == ("synthgan", 1)
+            good = good and min(first["epsilon"], first["delta"]) > 0 and bool(first["unit"])
             good = good and all(p["after"] == b for p, b in zip(parsed, before, strict=True))
             good = good and all(
                 min(p["rho"], p["delta"], p.get("epsilon_charged", 0.0)) >= 0 for p in parsed[1:]
             )
-        except OSError as error:
-            raise DataError(f"Cannot read {self.path}: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError):
+        except DataError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             good = False
         if not good:
             raise BudgetError(
