@@ -8,11 +8,12 @@ VENV ?= .venv
 DEMO ?= demo
 
 BIN = $(VENV)/bin
+export SOURCE_DATE_EPOCH ?= 1767225600
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs recipes check clean
+.PHONY: help demo test lint audit wheel docs recipes check clean
 
 help: ## show this text
 	@echo "synthgan: fit a conditional GAN to a table, sample rows, check what was written."
@@ -33,6 +34,13 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint ## check style, format and
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive synthgan pipelines
+
+audit: $(VENV)/.installed-lint ## look for known vulnerabilities in the tested versions (asks PyPI)
+	$(BIN)/pip-audit --requirement constraints.txt --disable-pip --no-deps
+
+wheel: $(BIN)/python ## build the wheel in dist/, the same bytes wherever it is built
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist . && sha256sum dist/*.whl
 
 docs: $(VENV)/.installed-docs ## build the documentation; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html

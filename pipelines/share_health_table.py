@@ -142,7 +142,7 @@ def _replace(folder: Path, place: Path) -> None:
     older = folder.with_name(folder.name + ".old")
     if place.exists():
         os.replace(place, older)
-    os.chmod(folder, 0o755)
+    os.chmod(folder, 0o755)  # nosec B103 # it is there to be shared
     os.replace(folder, place)
     shutil.rmtree(older, ignore_errors=True)
 

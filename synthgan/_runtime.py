@@ -12,17 +12,20 @@ import hashlib
 import logging
 import numbers
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from synthgan.exceptions import ParameterError
+from synthgan.exceptions import DataWarning, ParameterError
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 logger = logging.getLogger("synthgan")
 logger.addHandler(logging.NullHandler())
@@ -115,6 +118,26 @@ def resolve_device(device: str) -> torch.device:
     if found.type not in ("cpu", "cuda", "mps"):
         raise ParameterError(f'device must be of type cpu, cuda or mps, got "{found.type}".')
     return found
+
+
+def on_device(device: torch.device, task: Callable[[torch.device], T]) -> T:
+    """Return ``task(device)``, or with a warning that of the CPU if the device is out of memory."""
+    import torch
+
+    try:
+        return task(device)
+    except torch.OutOfMemoryError:
+        if device.type == "cpu":
+            raise
+        warnings.warn(
+            f"{device.type} ran out of memory; the fit runs on the CPU. A lower batch_size or "
+            "width takes less.",
+            DataWarning,
+            stacklevel=3,
+        )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return task(torch.device("cpu"))
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -125,7 +125,7 @@ def test_an_interrupted_fit_ends_as_one_that_was_not(name, tmp_path):
         np.testing.assert_array_equal(found[1][key], value, err_msg=key)
 
 
-def test_a_killed_process_loses_nothing_that_was_written(tmp_path):
+def test_case36_a_killed_process_loses_nothing_that_was_written(tmp_path):
     path = tmp_path / "fit.checkpoint"
     script = textwrap.dedent(
         """
@@ -174,7 +174,7 @@ def interrupted(tmp_path):
     return path
 
 
-def test_a_checkpoint_of_another_fit_is_refused(interrupted):
+def test_case41_a_checkpoint_of_another_fit_is_refused(interrupted):
     before = interrupted.read_bytes()
 
     def vae(**changes):
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_fit_is_refused(interrupted):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "flip"])
-def test_damaged_checkpoints_are_refused(interrupted, damage):
+def test_case38_damaged_checkpoints_are_refused(interrupted, damage):
     data = bytearray(interrupted.read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 255
@@ -211,7 +211,7 @@ def test_a_checkpoint_is_no_model(interrupted):
         load_model(interrupted)
 
 
-def test_a_checkpoint_holds_no_row(tmp_path):
+def test_case50_a_checkpoint_holds_no_row(tmp_path):
     path = tmp_path / "fit.checkpoint"
     frame = a_table()
     frame.loc[7, "load"], frame.loc[8, "shift"] = 98765.43, "canary"
@@ -255,7 +255,7 @@ def test_optimisers_of_all_kinds_survive(tmp_path):
         torch.testing.assert_close(module.weight, other.weight, rtol=0, atol=0)
 
 
-def test_a_path_that_cannot_be_written_is_an_error_before_any_work(tmp_path):
+def test_case37_a_path_that_cannot_be_written_is_an_error_before_any_work(tmp_path):
     seen = []
     with pytest.raises(DataError, match=r"Cannot write .*fit\.checkpoint"):
         CASES["ImageVAE"](checkpoint=tmp_path / "no" / "fit.checkpoint", callbacks=[seen.append])

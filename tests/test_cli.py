@@ -177,7 +177,7 @@ def test_conditions_that_do_not_fit(texts: tuple[str, ...], error: type[Exceptio
         ["--json", "sample", "m", "-n", "5", "-o", "-"],
     ],
 )
-def test_wrong_usage_is_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_case49_wrong_usage_is_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
     out, err = capsys.readouterr()
     assert not out
@@ -190,7 +190,7 @@ def test_help_is_0(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "synthgan" in capsys.readouterr().out
 
 
-def test_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_case49_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", str(tmp_path / "none.csv")]) == 1
     out, err = capsys.readouterr()
     assert not out
@@ -198,7 +198,7 @@ def test_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert err.count("\n") == 1
 
 
-def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_case49_debug_shows_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", str(tmp_path / "none.csv"), "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
@@ -309,13 +309,13 @@ def test_sample_where(folder: Path) -> None:
     assert frame["workclass"].notna().all()
 
 
-def test_sample_to_standard_output(folder: Path) -> None:
+def test_case49_sample_to_standard_output(folder: Path) -> None:
     done = _run("sample", str(folder / "m.synthgan"), "-n", "20", "-o", "-", "--seed", "1")
     assert done.returncode == 0
     assert len(pd.read_csv(io.BytesIO(done.stdout))) == 20
 
 
-def test_a_closed_pipe_is_quiet(folder: Path) -> None:
+def test_case49_a_closed_pipe_is_quiet(folder: Path) -> None:
     command = [sys.executable, "-m", "synthgan", "sample", str(folder / "m.synthgan")]
     read, write = os.pipe()
     os.close(read)

@@ -104,7 +104,7 @@ def test_labels_of_every_form():
         (np.array([["a", "b"]] * 6), "must be numbers, or a DataFrame"),
     ],
 )
-def test_bad_labels(labels, message):
+def test_case47_bad_labels(labels, message):
     with pytest.raises(DataError, match=message):
         read_images(GRAY, labels)
 
@@ -127,12 +127,12 @@ def test_bad_labels(labels, message):
         ("nowhere", "No such file"),
     ],
 )
-def test_bad_images(images, message):
+def test_case47_bad_images(images, message):
     with pytest.raises(DataError, match=message):
         read_images(images)
 
 
-def test_what_is_normalised_is_said_once():
+def test_case47_what_is_normalised_is_said_once():
     with pytest.warns(DataWarning, match="divided by 257") as caught:
         found = read_images(GRAY.astype(np.uint16) * 257)
     assert len(caught) == 1
@@ -178,7 +178,7 @@ def test_bad_arguments(arguments):
         read_images(GRAY, **arguments)
 
 
-def test_files_that_are_no_images(tmp_path):
+def test_case47_files_that_are_no_images(tmp_path):
     (tmp_path / "good.png").write_bytes(b"")
     write_png(tmp_path / "good.png", GRAY[0])
     whole = (tmp_path / "good.png").read_bytes()
@@ -193,7 +193,7 @@ def test_files_that_are_no_images(tmp_path):
         read_images(tmp_path)
 
 
-def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
+def test_case39_a_bomb_is_not_opened(tmp_path, monkeypatch):
     write_png(tmp_path / "large.png", np.zeros((100, 100), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6000)  # beyond: a warning, an error at twice it
     with pytest.raises(DataError, match="more pixels than Pillow takes for safe"):
@@ -204,7 +204,7 @@ def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
         read_images(tmp_path / "large.npz")
 
 
-def test_bad_npz(tmp_path):
+def test_case38_bad_npz(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match="cannot be read"):  # a pickle
         read_images(tmp_path / "a.npz")

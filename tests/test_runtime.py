@@ -38,7 +38,7 @@ def test_random_states() -> None:
             seed_from(bad)
 
 
-def test_devices() -> None:
+def test_case44_devices() -> None:
     assert resolve_device("cpu").type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     for bad in ("abacus", "cuda:99", "meta"):
@@ -57,5 +57,5 @@ def test_threads_are_restored() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda() -> None:
+def test_case45_cuda() -> None:
     assert resolve_device("auto").type == "cuda"

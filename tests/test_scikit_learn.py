@@ -114,7 +114,7 @@ def _sampled(model, seed):
     return model.sample(20, random_state=seed)
 
 
-def test_models_travel_to_workers():
+def test_case43_models_travel_to_workers():
     x, _ = labelled()
     gan = tiny_gan(options=FAST).fit(x)
     here = [_sampled(gan, seed) for seed in (0, 1)]

@@ -44,7 +44,7 @@ def test_same_model_same_bytes(gan: TabularGAN, saved: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
-def test_no_canary_in_any_byte(tmp_path: Path) -> None:
+def test_case50_no_canary_in_any_byte(tmp_path: Path) -> None:
     frame = mixed_table()
     number, amount = 714_253_647_586_970, 1234.56789012345
     frame.loc[5, "city"] = "canary-city"
@@ -70,7 +70,7 @@ def refuse(path: Path) -> None:
         load_model(path)
 
 
-def test_truncated_and_flipped(saved: Path, tmp_path: Path) -> None:
+def test_case38_truncated_and_flipped(saved: Path, tmp_path: Path) -> None:
     data = saved.read_bytes()
     path = tmp_path / "m.synthgan"
     for size in np.linspace(0, len(data) - 1, 25).astype(int):
@@ -115,12 +115,12 @@ CHANGES: dict[str, Callable[[dict, dict], object]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_inconsistent_content(name: str, saved: Path, tmp_path: Path) -> None:
+def test_case38_inconsistent_content(name: str, saved: Path, tmp_path: Path) -> None:
     rewrite(tmp_path / "m.synthgan", CHANGES[name], saved)
     refuse(tmp_path / "m.synthgan")
 
 
-def test_foreign_files(saved: Path, tmp_path: Path) -> None:
+def test_case38_foreign_files(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.synthgan"
     refuse(path)
     refuse(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import pyarrow as pa
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from synthgan._runtime import resolve_device, seed_from
+from synthgan._runtime import on_device, resolve_device, seed_from
 from synthgan.encoding.levels import LevelCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
@@ -235,16 +236,17 @@ class TabularGAN(BaseSynthesizer):
         run, seed = self._begin(seed, started, tokens)
         options = self.options or TrainingOptions.for_rows(len(tokens))
         assert isinstance(options, TrainingOptions)
-        networks, self.history_ = train_rows(
+        train = functools.partial(
+            train_rows,
             tokens,
             form,
             options,
             width=self.width,
             depth=self.depth,
             seed=seed,
-            device=device,
             run=run,
         )
+        networks, self.history_ = on_device(device, lambda device: train(device=device))
         self._publish(networks)
         self.n_rows_ = len(tokens)
         self.suppressed_ = suppressed

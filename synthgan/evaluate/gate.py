@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # XML is written, never read
 
 import yaml
 
@@ -224,7 +224,7 @@ def _parse(raw: bytes) -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > 3 or getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise yaml.MarkedYAMLError(problem="more than 3 levels, an &anchor, *alias or !tag")
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=_Loader)  # nosec B506 # a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
         mark, found = (getattr(error, part, None) for part in ("problem_mark", "problem"))
         line = f" line {mark.line + 1}," if mark else ""

@@ -32,7 +32,7 @@ def test_bootstrap_and_copies(people, other_people):
     assert "weight_decay" in found["copied rows"].advice
 
 
-def test_missing_level(people, other_people):
+def test_case34_missing_level(people, other_people):
     found = names(people, other_people[other_people["city"] != "Lima"])
     assert found["missing levels"].columns == ("city",)
     assert "'Lima'" in found["missing levels"].message
@@ -44,14 +44,14 @@ def test_rare_level_names_stay_inside(people):
     assert "secret" not in names(train, synthetic)["missing levels"].message
 
 
-def test_missing_pair(people, other_people):
+def test_case34_missing_pair(people, other_people):
     part = other_people[~((other_people["city"] == "Oslo") & (other_people["job"] == "clerk"))]
     found = names(people, part)["missing pairs"]
     assert {"job", "city"} <= set(found.columns)
     assert "steps" in found.advice
 
 
-def test_dropped_region():
+def test_case34_dropped_region():
     rng = np.random.default_rng(0)
     centre = np.repeat([[0, 0, 0], [9, 0, 9], [0, 9, 9]], 500, axis=0)
     train = pd.DataFrame(rng.normal(size=(1500, 3)) + centre, columns=list("xyz"))

@@ -164,3 +164,17 @@ def test_files_are_whole_or_absent(report, tmp_path, monkeypatch):
         report.to_json(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_case48_tables_that_little_can_be_said_of(tmp_path):
+    rng = np.random.default_rng(0)
+    real = pd.DataFrame({"x": rng.normal(size=60), "same": 1, "c": rng.choice(["a", "b"], 60)})
+    wide = pd.DataFrame(rng.normal(size=(60, 500)), columns=[f"column {k}" for k in range(500)])
+    empty = real.assign(x=np.nan)
+    for train, synthetic in ((real, real[:1]), (real, empty), (wide, wide[:50])):
+        found = evaluate(train, synthetic, level="quick", random_state=0)
+        found.to_html(tmp_path / "r.html")
+        assert (tmp_path / "r.html").read_text("utf-8").count("<html") == 1
+        assert all(s.value is None or np.isfinite(s.value) for s in found.scores.values())
+    few = evaluate(real, real[:1], level="quick", random_state=0)
+    assert any(s.value is None and s.note for s in few.scores.values())

@@ -258,7 +258,7 @@ def test_shuffled_rows_give_the_same_answers_before_noise(monkeypatch):
             np.testing.assert_array_equal(first[1][name], second[1][name])
 
 
-def test_people_with_many_rows():
+def test_case32_people_with_many_rows():
     table = people(2000).assign(who=np.arange(2000) // 4)
     model = gan(unit="who", max_rows=2).fit(table, target="sick")
     assert "for each value of 'who' (up to 2 rows)" in model.privacy_["text"]
@@ -285,12 +285,12 @@ def test_people_with_many_rows():
         ({"discovery": 1.0}, "discovery"),
     ],
 )
-def test_budgets_that_make_no_sense(settings, match):
+def test_case31_budgets_that_make_no_sense(settings, match):
     with pytest.raises(ParameterError, match=match):
         DifferentialPrivacy(**{"epsilon": 1.0, "delta": 1e-6, **settings})
 
 
-def test_what_a_fit_refuses(tmp_path):
+def test_case31_what_a_fit_refuses(tmp_path):
     table = people(100)
     ledger = tmp_path / "ledger"
     cases = [
