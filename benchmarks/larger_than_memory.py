@@ -2,8 +2,8 @@
 
     python benchmarks/larger_than_memory.py DIR     # which needs 5 GB; a quarter of an hour
 
-The table has 48 million rows of 13 columns (six numbers, four codes of 4 to 4,000 levels, two dates
-and a flag), made up in parts and written to 48 Parquet files. Then ``synthgan fit`` and ``synthgan
+The table has 56 million rows of 13 columns (six numbers, four codes of 4 to 4,000 levels, two dates
+and a flag), made up in parts and written to 56 Parquet files. Then ``synthgan fit`` and ``synthgan
 sample`` run as commands whose data segments may not grow beyond 2 GiB (``RLIMIT_DATA``: heap and
 anonymous mappings), and the largest resident set of each is read back. Arrow takes the allocator of
 the system, because its own reserves a GiB of addresses that it does not use. The files are not
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "larger_than_memory.json"
-FILES, ROWS = 48, 10**6
+FILES, ROWS = 56, 10**6
 LIMIT = 2 * 2**30
 
 
@@ -83,7 +83,7 @@ def main() -> None:
         "gib": size / 2**30,
         "fit": limited(["fit", str(table), "-o", str(model), "--seed", "0", "--max-time", "5m"]),
         "sample": limited(
-            ["sample", str(model), "-n", "5e6", "-o", f"{out}/", "--seed", "0", "--workers", "1"]
+            ["sample", str(model), "-n", "2e6", "-o", f"{out}/", "--seed", "0", "--workers", "1"]
         ),
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")

@@ -102,7 +102,8 @@ def resolve_device(device: str) -> torch.device:
 
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            own = os.environ.get("LOCAL_RANK")  # torchrun starts one process per device
+            return torch.device("cuda" if own is None else f"cuda:{own}")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(device)

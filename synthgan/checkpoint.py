@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from synthgan import ranks
 from synthgan.exceptions import CheckpointError, ModelFileError
 from synthgan.files import sweep
 from synthgan.storage import read_model, write_model
@@ -48,6 +49,8 @@ Part = nn.Module | torch.optim.Optimizer | Stateful
 
 class Checkpoint:
     """One file with the state of every phase of a fit that has begun.
+
+    Of several processes that train one model, all read it and the first one writes it.
 
     Parameters
     ----------
@@ -168,13 +171,15 @@ class Checkpoint:
             "phases": self._phases,
         }
         arrays = {f"{p}/{k}": v for p, own in self._arrays.items() for k, v in own.items()}
-        write_model(self.path, model, arrays)
+        if not ranks.number():
+            write_model(self.path, model, arrays)
         self._written = time.monotonic()
 
     def remove(self) -> None:
         """Remove the file: the fit is done."""
-        self.path.unlink(missing_ok=True)
-        sweep(self.path)
+        if not ranks.number():
+            self.path.unlink(missing_ok=True)
+            sweep(self.path)
 
 
 def digest_of(*data: Array) -> str:

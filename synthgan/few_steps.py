@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthgan import ranks
 from synthgan._runtime import numpy_generator
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
@@ -201,6 +202,7 @@ def fit_classes(
     ema = Ema(classes, options.ema)
     variables, device = tokens.shape[1], tokens.device
     batch = min(options.batch_size, 512, len(tokens))
+    own = ranks.part(batch)
     counts = [steps for steps in STEPS if 1 < steps < variables]
     n_steps = options.steps if options.class_steps is None else options.class_steps
 
@@ -215,11 +217,11 @@ def fit_classes(
             first, groups = [], schedule.groups(range(variables), steps, rng)
         at = int(rng.integers(0 if first else 1, len(groups)))
         known = first + [j for group in groups[:at] for j in group]
-        rows = torch.from_numpy(rng.integers(len(tokens), size=batch)).to(device)
+        rows = torch.from_numpy(rng.integers(len(tokens), size=batch))[own].to(device)
         set_rate(optimizer, _RATE, number, share)
         loss = -likelihood(tokens[rows].long(), known, groups[at], classes).mean()
         if loss.requires_grad:  # a group of one variable has nothing to learn
-            descend(optimizer, loss / len(groups[at]))
+            descend(optimizer, loss / len(groups[at]), part=len(rows) / batch)
         return {"loss": loss.detach() / len(groups[at])}
 
     result = fit_loop(
@@ -259,14 +261,14 @@ def fit_start(
         parameter.requires_grad_(True)
     ema = Ema(classes, min(options.ema, 0.99))
     every, batch = list(range(tokens.shape[1])), min(options.batch_size, 512, len(tokens))
-    held_out = validation[:_ROWS].long()
+    held_out, own = validation[:_ROWS].long(), ranks.part(batch)
 
     def step(number: int, share: float) -> dict[str, Tensor]:
-        drawn = numpy_generator(seed, "start", number).integers(len(tokens), size=batch)
+        drawn = numpy_generator(seed, "start", number).integers(len(tokens), size=batch)[own]
         rows = tokens[torch.from_numpy(drawn).to(tokens.device)].long()
         set_rate(optimizer, _START_RATE, number, share, warm_up=20)
         loss = -likelihood(rows, [], every, classes).mean()
-        descend(optimizer, loss)
+        descend(optimizer, loss, part=len(rows) / batch)
         return {"loss": loss.detach()}
 
     def validate() -> float:

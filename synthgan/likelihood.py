@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synthgan import ranks
 from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.options import TrainingOptions
 from synthgan.runs import Deadline, Run
 from synthgan.sampling import Sampler
-from synthgan.training import Ema, LoopResult, fit_loop, set_rate
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
 
@@ -69,21 +70,19 @@ def fit_likelihood(
     )
     ema = Ema(generator, options.ema)
     batch = min(options.batch_size, len(tokens))
+    own = ranks.part(batch)
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         draw = torch_generator(seed, "likelihood", number)
-        rows = torch.randint(0, len(tokens), (batch,), generator=draw).to(device)
-        visible = draw_masks(batch, tokens.shape[1], draw).to(device)
+        rows = torch.randint(0, len(tokens), (batch,), generator=draw)[own].to(device)
+        visible = draw_masks(batch, tokens.shape[1], draw)[own].to(device)
         dropout = torch_generator(seed, "dropout", number, device=device)
         chosen = tokens[rows].long()
         set_rate(optimizer, options.learning_rate, number, share)
         with torch.autocast(device.type, precision, enabled=precision is not None):
             logits = generator.logits(generator.features(chosen, visible, dropout))
         loss = masked_cross_entropy(logits, chosen, visible)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
-        optimizer.step()
+        descend(optimizer, loss, part=len(rows) / batch, clip=1.0)
         return {"loss": loss}
 
     return fit_loop(

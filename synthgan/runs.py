@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from synthgan import ranks
 from synthgan.checkpoint import Checkpoint
 from synthgan.exceptions import ParameterError
 
@@ -75,7 +76,7 @@ class Deadline:
         """Share of the span that has passed; 0 if there is no limit."""
         if self.seconds is None:
             return 0.0
-        return (time.monotonic() - self.start) / self.seconds
+        return ranks.agreed((time.monotonic() - self.start) / self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

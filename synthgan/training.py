@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from synthgan import ranks
 from synthgan._runtime import logger
 from synthgan.checkpoint import Checkpoint, Part, restore_state, state_of
 from synthgan.exceptions import DivergenceError, SynthganError
@@ -69,10 +70,27 @@ def slow_down(parts: Mapping[str, Part], factor: float) -> None:
                 group["slowed"] = group.get("slowed", 1.0) * factor
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Make one step of the optimiser down the gradient of `loss`."""
+def descend(
+    optimizer: torch.optim.Optimizer, loss: Tensor, *, part: float = 1.0, clip: float | None = None
+) -> None:
+    """Make one step of the optimiser down the gradient of `loss`.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    loss : Tensor, a number
+    part : float
+        Share of the batch that `loss` is the mean of; other processes have the rest.
+    clip : float, optional
+        Longest gradient.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss if part == 1 else loss * part).backward()  # type: ignore[no-untyped-call]
+    if part < 1:
+        ranks.sum_gradients(parameters)
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
 
 
@@ -332,11 +350,12 @@ def fit_loop(
             last = now.step >= 2 * now.half * steps or progress >= 2 * now.half or out_of_time
             if now.step % epoch_steps and not last:
                 continue
-            figures = {k: float(v) / counts[k] for k, v in sums.items()}
+            means = ranks.average([float(v) / counts[k] for k, v in sums.items()])
+            figures = dict(zip(sums, means, strict=True))
             sums, counts = {}, Counter()
             if validate is not None:
                 ema.swap()
-                figures["validation"] = validate()
+                figures["validation"] = ranks.agreed(validate())
                 ema.swap()
             if repeatable and not all(map(math.isfinite, figures.values())):
                 now = keeper.roll_back()

@@ -33,7 +33,7 @@ LAYERS = [
     ["synthgan.images", "synthgan.alignment"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
-    ["synthgan._runtime"],
+    ["synthgan._runtime", "synthgan.ranks"],
     ["synthgan.exceptions"],
 ]
 NO_TORCH_AT_IMPORT = {

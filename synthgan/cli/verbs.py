@@ -35,6 +35,16 @@ REFUSED = 3
 
 def fit(args: argparse.Namespace) -> Answer:
     """Learn a table and write the model file."""
+    from synthgan import ranks
+
+    with ranks.joined():
+        if ranks.number():  # the first process speaks for all
+            args.quiet, args.as_json = True, False
+        return _fit(args)
+
+
+def _fit(args: argparse.Namespace) -> Answer:
+    from synthgan import ranks
     from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.schema import Schema
 
@@ -56,7 +66,8 @@ def fit(args: argparse.Namespace) -> Answer:
         verbose=0 if args.quiet else 1,
     )
     gan.fit(args.data, target=args.target)
-    gan.save(args.output)
+    if not ranks.number():
+        gan.save(args.output)
     _say(args, f"wrote {args.output}; rows take {gan.steps_} steps unless you ask for others")
     return Answer({"model": str(args.output), **gan.describe()})
 

@@ -17,6 +17,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from synthgan import ranks
 from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of
 from synthgan.exceptions import ModelFileError, ParameterError
@@ -103,6 +104,9 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
             tuple(self.callbacks),
             bool(self.verbose),
         )
+        if ranks.count() > 1 and getattr(self, "privacy", None) is not None:
+            raise ParameterError("A private fit runs in one process: noise is drawn once.")
+        seed = int(ranks.agreed(seed))
         if self.checkpoint is None:
             return run, seed
         parameters = self.get_params(deep=False)
@@ -110,7 +114,8 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         facts |= {"data": digest_of(*data), "estimator": type(self).__name__}
         facts["version of synthgan"] = importlib.metadata.version("synthgan")
         fixed = isinstance(self.random_state, numbers.Integral)
-        found = Checkpoint(self.checkpoint, facts, seed, keep_seed=fixed)
+        path = self.checkpoint
+        found = ranks.in_turn(lambda: Checkpoint(path, facts, seed, keep_seed=fixed))
         earlier = run.deadline.earlier(found.spent)
         return replace(run, deadline=earlier, checkpoint=found), found.seed
 
