@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from fixtures import tiny_gan
 
+from synthgan import load_model
 from synthgan.evaluate import evaluate
 
 RECIPES = Path(__file__).resolve().parents[2] / "pipelines" / "recipes"
@@ -59,7 +61,6 @@ def test_duckdb_and_polars_read_what_was_written(table, model, tmp_path):
     duckdb = pytest.importorskip("duckdb")
     import polars as pl
 
-    from synthgan import load_model
     from synthgan.io import write_table
 
     path = tmp_path / "rows.parquet"
@@ -217,3 +218,47 @@ def test_dvc(table, tmp_path):
         text=True, check=True,
     )  # fmt: skip
     assert "didn't change" in again.stdout + again.stderr
+
+
+def test_flight_draws_no_faster_than_it_is_read(model):
+    flight = pytest.importorskip("pyarrow.flight")
+    found = recipe("flight_server")
+    server = found.RowServer("grpc://127.0.0.1:0", str(model), batch_rows=4096)
+    drawn, once = [], server.model.sample_iter
+
+    def counted(*args, **kwargs):
+        for batch in once(*args, **kwargs):
+            drawn.append(len(batch))
+            yield batch
+
+    server.model.sample_iter = counted
+    with server, flight.connect(f"grpc://127.0.0.1:{server.port}") as client:
+        ticket = flight.Ticket(b'{"rows": 1000000000, "seed": 3, "where": {"ward": "a"}}')
+        reader = client.do_get(ticket)
+        first = reader.read_chunk().data
+        assert len(first) == 4096
+        assert set(first["ward"].to_pylist()) == {"a"}
+        time.sleep(2)
+        assert sum(drawn) < 10**8  # what fits into the buffers of the connection
+        reader.cancel()
+
+
+def test_dask_draws_the_same_rows(model, monkeypatch):
+    pytest.importorskip("dask.dataframe")
+    found = recipe("dask_sample")
+    monkeypatch.setattr(found, "ROWS", 512)
+    frame = found.sample(str(model), 1300, seed=2)
+    assert frame.npartitions == 3
+    whole = load_model(model).sample(1300, random_state=2)
+    np.testing.assert_array_equal(frame.compute()["age"], whole["age"])
+
+
+def test_spark_draws_the_same_rows(model, monkeypatch):
+    spark = pytest.importorskip("pyspark.sql")
+    found = recipe("spark_sample")
+    monkeypatch.setattr(found, "ROWS", 512)
+    session = spark.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    with session.getOrCreate() as running:
+        rows = found.sample(running, str(model), 1300, seed=2).toPandas()
+    whole = load_model(model).sample(1300, random_state=2)
+    np.testing.assert_array_equal(rows["age"], whole["age"])
