@@ -17,14 +17,17 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pages import BENCHMARKS, write_into
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "larger_than_memory.json"
@@ -66,8 +69,11 @@ def limited(command: list[str]) -> dict[str, float]:
 def main() -> None:
     """Make the table, fit, sample, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", help="only rewrites the page without it")
     folder = parser.parse_args().folder
+    if folder is None:
+        render(json.loads(RESULTS.read_text()))
+        return
     table = folder / "table"
     table.mkdir(parents=True, exist_ok=True)
     for number in range(FILES):
@@ -77,6 +83,7 @@ def main() -> None:
             pq.write_table(made, path, compression="none", use_dictionary=False)
     size = sum(path.stat().st_size for path in table.iterdir())
     model, out = folder / "model.synthgan", folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
     found = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "rows": FILES * ROWS,
@@ -87,7 +94,17 @@ def main() -> None:
         ),
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    render(found)
+
+
+def render(found: dict[str, Any]) -> None:
+    """Write the table of the page."""
+    lines = ["| | seconds | largest resident set, GiB |", "|---|---|---|"]
+    for name, what in (("fit", "fit, `--max-time 5m`"), ("sample", "sample, 2 million rows")):
+        lines.append(f"| {what} | {found[name]['seconds']:.0f} | {found[name]['gib']:.2f} |")
+    text = "\n".join(lines)
+    rows = f"{found['rows']:,} rows, {found['gib']:.1f} GiB on the disk; {found['machine']}."
+    write_into(BENCHMARKS, "larger than memory", f"{text}\n\n{rows}")
 
 
 if __name__ == "__main__":

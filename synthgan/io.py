@@ -182,8 +182,10 @@ def read_table(data: Any) -> pa.Table:
     Parameters
     ----------
     data : DataFrame, Arrow table or reader, polars frame, array, str or Path
-        A path is what :func:`synthgan.sources.read_path` takes. Anything that exports an Arrow C
-        stream is accepted. A row index is ignored.
+        A path leads to a ``.parquet``, ``.csv`` or ``.tsv`` file (the latter two also with
+        ``.gz``), to a folder of Parquet files, to several by a pattern such as
+        ``"visits/*.parquet"``, or to an object store, such as ``"s3://bucket/visits/"``. Anything
+        that exports an Arrow C stream is accepted. A row index is ignored.
 
     Returns
     -------

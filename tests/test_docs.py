@@ -61,3 +61,15 @@ def test_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for line, source in _blocks(page.read_text("utf-8")):
             padded = "\n" * (line - 1) + source  # tracebacks show the line of the page
             exec(compile(padded, str(page), "exec"), namespace)
+
+
+def test_every_case_of_the_list_has_its_tests() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d\d) \| .+ \| .+ \| (.+) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 51))
+    for number, files in rows:
+        named = re.findall(r"`([\w/]+\.py)`", files)
+        assert named
+        for name in named:
+            text = (ROOT / "tests" / name).read_text("utf-8")
+            assert re.search(rf"case{number}[_-]|case {int(number)}\b", text), (number, name)
