@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -26,6 +27,7 @@ from synthgan.sources import read_path
 
 __all__ = [
     "Container",
+    "escape_formulas",
     "parse_arrow_type",
     "read_frame",
     "read_table",
@@ -33,6 +35,8 @@ __all__ = [
     "with_container",
     "write_table",
 ]
+
+_FORMULA = r"^[=+\-@\t\r\x00]"
 
 _SIMPLE_TYPES: dict[str, pa.DataType] = {
     str(t): t
@@ -347,8 +351,16 @@ def _from_numpy(array: np.ndarray[Any, Any]) -> tuple[pa.Table, Container]:
     return table, Container("numpy", container.labels, ("object",) * array.shape[1])
 
 
-def write_table(data: Any, path: str | os.PathLike[str]) -> None:
+def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = False) -> None:
     """Write a table to a ``.parquet`` or ``.csv`` file, atomically.
+
+    Parameters
+    ----------
+    data : table
+    path : path
+    excel_safe : bool, default False
+        Put a ``'`` before texts in CSV that spreadsheets would take for formulas; see
+        :func:`escape_formulas`.
 
     Raises
     ------
@@ -360,6 +372,28 @@ def write_table(data: Any, path: str | os.PathLike[str]) -> None:
     if path.suffix.lower() in (".parquet", ".pq"):
         write_atomically(path, lambda handle: pa.parquet.write_table(table, handle))
     elif path.suffix.lower() == ".csv":
-        write_atomically(path, lambda handle: pa.csv.write_csv(table, handle))
+        shown = escape_formulas(table) if excel_safe else table
+        write_atomically(path, lambda handle: pa.csv.write_csv(shown, handle))
     else:
         raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def escape_formulas(table: pa.Table) -> pa.Table:
+    """Put a ``'`` before texts that a spreadsheet would run when it opens a CSV file.
+
+    Those are texts, column names included, that begin with ``=``, ``+``, ``-``, ``@``, a tab, a
+    carriage return or NUL (OWASP ASVS 5.0, 1.2.10). Numbers are left alone. A level that is in
+    the training table may be in a sample, formula or not.
+    """
+    columns = []
+    for column in table.itercolumns():
+        kind = column.type
+        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if pa.types.is_string(value) or pa.types.is_large_string(value):
+            plain = column.cast(value)
+            risky = pc.match_substring_regex(plain, _FORMULA)
+            quote, empty = pa.scalar("'", value), pa.scalar("", value)
+            column = pc.if_else(risky, pc.binary_join_element_wise(quote, plain, empty), plain)
+        columns.append(column)
+    names = [f"'{name}" if re.match(_FORMULA, name) else name for name in table.column_names]
+    return pa.table(columns, names=names)

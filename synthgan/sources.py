@@ -21,6 +21,7 @@ import pyarrow.parquet
 
 from synthgan._runtime import memory_limit
 from synthgan.exceptions import DataError, DataWarning
+from synthgan.pages import require_honest_pages
 
 __all__ = ["MAX_COLUMNS", "read_path", "sample_rows"]
 
@@ -42,7 +43,7 @@ _ERRORS = (
     pa.ArrowKeyError,
     OSError,
     EOFError,
-    UnicodeError,
+    ValueError,
     zlib.error,
 )
 
@@ -84,6 +85,8 @@ def read_path(
             return _sound(_read_csv(Path(paths[0])))
         if folder or name.endswith((".parquet", ".pq")):
             return _sound(_read_parquet(path, filesystem, paths, folder, most, whole))
+    except DataError:
+        raise
     except _ERRORS as error:
         kind = type(error).__name__
         raise DataError(
@@ -141,7 +144,7 @@ def _read_parquet(
         partitioning="hive" if folder else None,
     )
     _require_columns(path, len(source.schema))
-    rows, stored, packed = _footers(source)
+    rows, stored, packed = _footers(source)  # which reads the headers of pages, too
     size = max(rows * sum(_width(field.type) for field in source.schema), stored)
     if size > _LARGE and size > _SWELL * packed:
         raise DataError(
@@ -166,6 +169,8 @@ def _footers(source: Any) -> tuple[int, int, int]:
     rows = stored = packed = 0
     for fragment in source.get_fragments():
         metadata = fragment.metadata
+        with fragment.open() as file:
+            require_honest_pages(file, metadata)
         groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
         rows += metadata.num_rows
         stored += sum(group.total_byte_size for group in groups)

@@ -33,6 +33,7 @@ LAYERS = [
     ["synthgan.images", "synthgan.alignment"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
+    ["synthgan.pages"],
     ["synthgan._runtime", "synthgan.ranks"],
     ["synthgan.exceptions"],
 ]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from synthgan.exceptions import DataError, SchemaError
 from synthgan.io import (
     Container,
+    escape_formulas,
     parse_arrow_type,
     read_frame,
     read_table,
@@ -129,3 +130,21 @@ def test_types_and_their_names(arrow_type: pa.DataType, ordered: bool) -> None:
 def test_unknown_type() -> None:
     with pytest.raises(SchemaError, match="Unknown"):
         parse_arrow_type("list<item: int64>")
+
+
+TEXTS = ["=cmd()", "+1", "-1", "@x", "\tx", "\rx", "\0x", "a=b", "", "'", None, "x\n=1"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary("int32", "string")])
+def test_case19_formulas_are_escaped_on_demand(tmp_path: Path, kind: pa.DataType) -> None:
+    table = pa.table({"text": pa.array(TEXTS).cast(kind), "=n": [-1] * len(TEXTS)})
+    safe = escape_formulas(table)
+    assert safe.column_names == ["text", "'=n"]
+    assert safe["'=n"].to_pylist() == [-1] * len(TEXTS)
+    expected = [f"'{t}" if k < 7 else t for k, t in enumerate(TEXTS)]
+    assert safe["text"].to_pylist() == expected
+    path = tmp_path / "t.csv"
+    write_table(pa.table({"t": ["=a", "b"]}), path, excel_safe=True)
+    assert path.read_text() == '"t"\n"\'=a"\n"b"\n'
+    write_table(pa.table({"t": ["=a", "b"]}), path)
+    assert path.read_text() == '"t"\n"=a"\n"b"\n'

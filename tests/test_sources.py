@@ -127,6 +127,44 @@ def test_case39_a_csv_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.M
         read_table(path)
 
 
+@pytest.mark.parametrize("codec", ["none", "snappy", "zstd", "brotli"])
+@pytest.mark.parametrize("pages", ["1.0", "2.0"])
+def test_pages_of_honest_files_are_taken(tmp_path: Path, codec: str, pages: str) -> None:
+    rows = 5000
+    table = pa.table(
+        {
+            "number": np.random.default_rng(0).normal(size=rows),
+            "same": ["x" * 5000] * rows,
+            "few": [None, "a", "b", "c"] * (rows // 4),
+            "day": pa.array(np.arange(rows, dtype=np.int32), pa.date32()),
+        }
+    )
+    for small in (200, 2**20):
+        pq.write_table(
+            table,
+            tmp_path / "t.parquet",
+            compression=codec,
+            data_page_version=pages,
+            data_page_size=small,
+            row_group_size=1500,
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+        assert read_table(tmp_path / "t.parquet") == table
+
+
+def test_case39_a_page_that_lies_is_not_unpacked(tmp_path: Path) -> None:
+    found = list((Path(__file__).parent / "data" / "fuzz").glob("parquet-*"))
+    assert found
+    before = pa.default_memory_pool().max_memory()
+    for path in found:
+        copy = tmp_path / "t.parquet"
+        copy.write_bytes(path.read_bytes())
+        with pytest.raises(DataError, match="ValueError"):
+            read_path(copy)
+    assert pa.default_memory_pool().max_memory() == before
+
+
 def test_case39_many_columns_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"," * 2**17 + b"\n")

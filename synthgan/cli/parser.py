@@ -164,6 +164,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="conditions that every row satisfies; see below",
     )  # fmt: skip
     one.add_argument("--steps", metavar="K", type=_positive, help="rounds; fewer is faster")
+    one.add_argument(
+        "--excel-safe", action="store_true", help="put a ' before texts in CSV that are formulas"
+    )
     _add_seed(one, None)
     _add_device(one)
 

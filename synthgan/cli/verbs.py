@@ -155,9 +155,9 @@ def sample(args: argparse.Namespace) -> Answer:
     conditions = conditions_from(args.where, gan.schema_) or None
     rows = gan.sample(args.n, conditions=conditions, steps=args.steps, random_state=args.seed)
     if args.output == "-":
-        _write_csv(rows)
+        _write_csv(rows, excel_safe=args.excel_safe)
     else:
-        write_table(rows, args.output)
+        write_table(rows, args.output, excel_safe=args.excel_safe)
         _say(args, f"wrote {args.n} rows to {args.output}")
     return Answer({"output": args.output, "rows": args.n})
 
@@ -440,12 +440,13 @@ def _demo_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train.reset_index(drop=True), holdout.reset_index(drop=True)
 
 
-def _write_csv(rows: Any) -> None:
+def _write_csv(rows: Any, *, excel_safe: bool = False) -> None:
     import pyarrow.csv
 
-    from synthgan.io import read_table
+    from synthgan.io import escape_formulas, read_table
 
-    pyarrow.csv.write_csv(read_table(rows), sys.stdout.buffer)
+    table = read_table(rows)
+    pyarrow.csv.write_csv(escape_formulas(table) if excel_safe else table, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
