@@ -1,88 +1,151 @@
-"""Headers of the pages of a Parquet file, checked before anything is unpacked.
+"""The footer and the page headers of a Parquet file, checked before anything is unpacked.
 
 A reader makes room for as many bytes as the header of a page claims, up to 2 GiB each, before it
 finds out that the page does not have them. The footer says how many bytes all pages of a column
 unpack to; no page can have more.
 
-Headers are structures of Thrift's compact protocol (apache/thrift, doc/specs/thrift-compact-
-protocol.md); fields 1 to 3 of a page header are its kind and its sizes before and after compression
-(apache/parquet-format, src/main/thrift/parquet.thrift).
+Both are structures of Thrift's compact protocol (apache/thrift, doc/specs/thrift-compact-
+protocol.md) whose fields apache/parquet-format, src/main/thrift/parquet.thrift, numbers. They are
+read here, since pyarrow 26 ends the process where the statistics of a column contradict its type.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["require_honest_pages"]
+__all__ = ["Footer", "read_footer"]
 
+_MAGIC = b"PAR1"
+_LARGEST_FOOTER = 2**28
 _PIECE = 2**12  # bytes to read of a header at first; statistics make some longer
-_LONGEST = 2**24
+_LONGEST_HEADER = 2**24
 _DEEPEST = 16
 
+#: Field -> what to keep: a whole number (None), or these fields of a structure or a list of them.
+_Wanted = dict[int, Any]
+_SIZES: _Wanted = {2: None, 3: None}  # before and after compression
+_COLUMN: _Wanted = {6: None, 7: None, 9: None, 11: None}  # unpacked, packed, data, dictionary
+_FOOTER: _Wanted = {3: None, 4: {1: {3: _COLUMN}}}  # rows; groups, their columns
 
-def require_honest_pages(file: Any, metadata: Any) -> None:
-    """Raise if a page claims more bytes than its column has.
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    rows : int
+    unpacked : int
+        Bytes of all pages before compression.
+    """
+
+    rows: int
+    unpacked: int
+
+
+def read_footer(file: Any) -> Footer:
+    """Return what a file says of itself, after a look at the header of each page.
 
     Parameters
     ----------
-    file : file object that can be read at any place
-    metadata : pyarrow.parquet.FileMetaData
+    file : binary file that can be read at any place
 
     Raises
     ------
     ValueError
+        If the file is no Parquet file, or a page claims more bytes than its column has.
     """
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for k in range(group.num_columns):
-            column = group.column(k)
-            starts = [column.data_page_offset]
-            if column.has_dictionary_page and column.dictionary_page_offset:
-                starts.append(column.dictionary_page_offset)
-            at = min(starts)
-            end = at + column.total_compressed_size
-            while at < end:
-                length, size, packed = _header(file, at)
-                if not 0 <= size <= column.total_uncompressed_size or packed < 0:
-                    raise ValueError("a page is larger than its column")
-                at += length + packed
+    file.seek(0, 2)
+    size = file.tell()
+    file.seek(max(size - 8, 0))
+    end = file.read(8)
+    length = int.from_bytes(end[:4], "little")
+    if len(end) < 8 or end[4:] != _MAGIC or not length <= min(size - 8, _LARGEST_FOOTER):
+        raise ValueError("this is no Parquet file")
+    file.seek(size - 8 - length)
+    try:
+        found = _Compact(file.read(length)).structure(_FOOTER)
+        columns = [dict(column[3]) for group in found.get(4, []) for column in group[1]]
+        for column in columns:
+            _require_honest_pages(file, column)
+        footer = Footer(int(found[3]), sum(column.get(6, 0) for column in columns))
+    except (IndexError, KeyError, TypeError):
+        raise ValueError("the footer is damaged") from None
+    if footer.rows < 0:
+        raise ValueError("the footer is damaged")
+    return footer
 
 
-def _header(file: Any, at: int) -> tuple[int, int, int]:
+def _require_honest_pages(file: Any, column: dict[int, int]) -> None:
+    at = min(column.get(9, 0), column.get(11) or column.get(9, 0))
+    end = at + column.get(7, 0)
+    while at < end:
+        length, sizes = _header(file, at)
+        unpacked, packed = sizes.get(2, -1), sizes.get(3, -1)
+        if not 0 <= unpacked <= column.get(6, 0) or packed < 0:
+            raise ValueError("a page is larger than its column")
+        at += length + packed
+
+
+def _header(file: Any, at: int) -> tuple[int, dict[int, int]]:
     """Return the length of the header at a place, and the sizes that it gives."""
     piece = _PIECE
     while True:
-        file.seek(at)
+        file.seek(max(at, 0))
         data = file.read(piece)
         reader = _Compact(data)
         try:
-            sizes = reader.sizes()
+            sizes = reader.structure(_SIZES)
+            return reader.at, sizes
         except IndexError:
-            if len(data) < piece or piece >= _LONGEST:
+            if len(data) < piece or piece >= _LONGEST_HEADER:
                 raise ValueError("a page has no end") from None
             piece *= 16
-            continue
-        return reader.at, sizes.get(2, -1), sizes.get(3, -1)
 
 
 class _Compact:
-    """Walks over bytes of Thrift's compact protocol."""
+    """Walks over bytes of Thrift's compact protocol; IndexError at their end."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
-    def sizes(self) -> dict[int, int]:
-        """Read a structure, and return its fields that are whole numbers."""
-        found: dict[int, int] = {}
+    def structure(self, wanted: _Wanted, depth: int = 0) -> dict[int, Any]:
+        """Read a structure, and return the fields that are wanted."""
+        found: dict[int, Any] = {}
         field = 0
-        while kind := self._byte():
-            delta, kind = kind >> 4, kind & 15
+        while head := self._byte():
+            delta, kind = head >> 4, head & 15
             field = field + delta if delta else self._number()
-            if kind in (4, 5, 6):
-                found[field] = self._number()
-            else:
-                self._skip(kind, 0)
+            value = self._value(kind, wanted.get(field), depth)
+            if field in wanted:
+                found[field] = value
         return found
+
+    def _value(self, kind: int, wanted: _Wanted | None, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise ValueError("a structure is nested too deeply")
+        if kind in (1, 2):  # a boolean lies in the kind itself
+            return None
+        if kind in (4, 5, 6):
+            return self._number()
+        if kind == 12:
+            return self.structure(wanted or {}, depth + 1)
+        if kind in (9, 10):
+            head = self._byte()
+            count = head >> 4 if head >> 4 < 15 else self._length()
+            inner = max(head & 15, 3)  # a boolean is a byte here
+            if count > len(self.data):
+                raise IndexError
+            values = [self._value(inner, wanted, depth + 1) for _ in range(count)]
+            return values if wanted else None
+        if kind in (3, 7, 8):
+            length = {3: 1, 7: 8}.get(kind) or self._length()
+            self.at += length
+            if self.at > len(self.data):
+                raise IndexError
+            return None
+        raise ValueError("a structure holds what none has")
 
     def _byte(self) -> int:
         value = self.data[self.at]
@@ -103,28 +166,3 @@ class _Compact:
     def _number(self) -> int:
         value = self._length()
         return (value >> 1) ^ -(value & 1)
-
-    def _skip(self, kind: int, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise ValueError("a header is nested too deeply")
-        if kind in (1, 2):  # a boolean lies in the kind itself
-            return
-        if kind in (4, 5, 6):
-            self._length()
-        elif kind == 12:
-            while inner := self._byte():
-                if not inner >> 4:
-                    self._number()
-                self._skip(inner & 15, depth + 1)
-        elif kind in (9, 10):
-            head = self._byte()
-            count = head >> 4 if head >> 4 < 15 else self._length()
-            for _ in range(min(count, len(self.data))):
-                self._skip(max(head & 15, 3), depth + 1)  # a boolean is a byte here
-        elif kind in (3, 7, 8):
-            length = {3: 1, 7: 8}.get(kind) or self._length()
-            self.at += length
-            if self.at > len(self.data):
-                raise IndexError
-        else:
-            raise ValueError("a header holds what none has")

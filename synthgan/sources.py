@@ -21,7 +21,7 @@ import pyarrow.parquet
 
 from synthgan._runtime import memory_limit
 from synthgan.exceptions import DataError, DataWarning
-from synthgan.pages import require_honest_pages
+from synthgan.pages import read_footer
 
 __all__ = ["MAX_COLUMNS", "read_path", "sample_rows"]
 
@@ -144,7 +144,7 @@ def _read_parquet(
         partitioning="hive" if folder else None,
     )
     _require_columns(path, len(source.schema))
-    rows, stored, packed = _footers(source)  # which reads the headers of pages, too
+    rows, stored, packed = _footers(source)
     size = max(rows * sum(_width(field.type) for field in source.schema), stored)
     if size > _LARGE and size > _SWELL * packed:
         raise DataError(
@@ -168,13 +168,10 @@ def _footers(source: Any) -> tuple[int, int, int]:
     """Return rows, bytes before compression, and bytes of the files, from what files say."""
     rows = stored = packed = 0
     for fragment in source.get_fragments():
-        metadata = fragment.metadata
         with fragment.open() as file:
-            require_honest_pages(file, metadata)
-        groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
-        rows += metadata.num_rows
-        stored += sum(group.total_byte_size for group in groups)
-        packed += int(fragment.filesystem.get_file_info(fragment.path).size or 0)
+            found = read_footer(file)
+            packed += file.size()
+        rows, stored = rows + found.rows, stored + found.unpacked
     return rows, stored, packed
 
 

@@ -173,3 +173,11 @@ def test_case39_many_columns_are_not_read(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 2**25)
     with pytest.raises(DataError, match="first line"):
         read_table(path)
+
+
+def test_case39_a_footer_of_nested_lists(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    footer = b"\x49" + b"\x19" * 100_000
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(DataError, match="damaged"):
+        read_table(path)
