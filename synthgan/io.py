@@ -7,6 +7,7 @@ goes back in the same form.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -72,8 +73,9 @@ def parse_arrow_type(text: str) -> pa.DataType:
         return pa.duration(match[1])
     if match := re.fullmatch(r"time(32|64)\[(s|ms|us|ns)\]", text):
         return pa.time32(match[2]) if match[1] == "32" else pa.time64(match[2])
-    if match := re.fullmatch(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)", text):
-        return getattr(pa, f"decimal{match[1]}")(int(match[2]), int(match[3]))
+    if match := re.fullmatch(r"decimal(32|64|128|256)\((\d{1,2}), (-?\d{1,2})\)", text):
+        with contextlib.suppress(ValueError):  # more digits than the type has
+            return getattr(pa, f"decimal{match[1]}")(int(match[2]), int(match[3]))
     if match := re.fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", text):
         index, value = parse_arrow_type(match[2]), parse_arrow_type(match[1])
         return pa.dictionary(index, value, ordered=match[3] == "1")
