@@ -128,7 +128,7 @@ def on_device(device: torch.device, task: Callable[[torch.device], T]) -> T:
     try:
         return task(device)
     except torch.OutOfMemoryError:
-        if device.type == "cpu":
+        if device.type == "cpu" or int(os.environ.get("WORLD_SIZE") or 1) > 1:
             raise
         warnings.warn(
             f"{device.type} ran out of memory; the fit runs on the CPU. A lower batch_size or "
@@ -177,7 +177,8 @@ def memory_limit() -> int | None:
     for place in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             found.append(int(Path("/sys/fs/cgroup", place).read_text()))
-    return min(found, default=None)
+    # torchrun starts several processes on one machine
+    return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE") or 1) if found else None
 
 
 @contextmanager

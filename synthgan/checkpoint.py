@@ -7,6 +7,7 @@ interrupted, unless a time budget cuts it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -23,7 +24,15 @@ from synthgan.exceptions import CheckpointError, ModelFileError
 from synthgan.files import sweep
 from synthgan.storage import read_model, write_model
 
-__all__ = ["Checkpoint", "Part", "Stateful", "digest_of", "restore_state", "state_of"]
+__all__ = [
+    "Checkpoint",
+    "Part",
+    "Stateful",
+    "digest_of",
+    "remove_checkpoint",
+    "restore_state",
+    "state_of",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -87,15 +96,14 @@ class Checkpoint:
         self.spent = 0.0
         self._phases: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, dict[str, Array]] = {}
-        self._opened = time.monotonic()
+        self._finished = False
+        self._opened = self._written = time.monotonic()
         sweep(self.path)
-        if self.path.exists():
-            self._read(keep_seed)
-            self._written = self._opened
-        else:
+        if not self.path.exists() or not self._read(keep_seed):
             self._save()
 
-    def _read(self, keep_seed: bool) -> None:
+    def _read(self, keep_seed: bool) -> bool:
+        """Take the state over; or return False if the file is of another fit that is done."""
         try:
             found, arrays = read_model(self.path)
             run, seed, spent = found["run"], int(found["seed"]), float(found["spent"])
@@ -104,13 +112,18 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.path} is no checkpoint, or damaged; remove it to start anew."
             ) from error
+        finished = found.get("finished") is True
         for name in sorted({*run, *self.run}):
             if run.get(name) != self.run.get(name):
+                if finished:
+                    return False
                 raise CheckpointError(
                     f"{self.path} is the checkpoint of another fit: its {name} differs. Remove it, "
                     "or name another file."
                 )
         if keep_seed and seed != self.seed:
+            if finished:
+                return False
             raise CheckpointError(
                 f"{self.path} is the checkpoint of another fit: its random_state differs. Remove "
                 "it, or name another file."
@@ -119,6 +132,7 @@ class Checkpoint:
         for name, value in arrays.items():
             phase, _, rest = name.partition("/")
             self._arrays.setdefault(phase, {})[rest] = value
+        return True
 
     def restore(self, phase: str, parts: Mapping[str, Part]) -> dict[str, Any] | None:
         """Give the parts of a phase the state that they had, and return its progress.
@@ -169,17 +183,29 @@ class Checkpoint:
             "seed": self.seed,
             "spent": self.spent + time.monotonic() - self._opened,
             "phases": self._phases,
+            "finished": self._finished,
         }
         arrays = {f"{p}/{k}": v for p, own in self._arrays.items() for k, v in own.items()}
         if not ranks.number():
             write_model(self.path, model, arrays)
         self._written = time.monotonic()
 
-    def remove(self) -> None:
-        """Remove the file: the fit is done."""
-        if not ranks.number():
-            self.path.unlink(missing_ok=True)
-            sweep(self.path)
+    def progress(self) -> str:
+        """Return the seed and how far each phase has come, as one line."""
+        steps = {name: phase.get("step") for name, phase in self._phases.items()}
+        return f"{self.seed} {sorted(steps.items())}"
+
+    def finish(self) -> None:
+        """Note that the fit is done; the file stays until the model is saved."""
+        self._finished = True
+        self._save()
+
+
+def remove_checkpoint(path: str | os.PathLike[str]) -> None:
+    """Remove a checkpoint and what killed processes left of it: the model is safe elsewhere."""
+    with contextlib.suppress(OSError):
+        Path(path).unlink(missing_ok=True)
+    sweep(Path(path))
 
 
 def digest_of(*data: Array) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
                 write(handle)
                 handle.flush()
                 os.fsync(handle.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))  # that of the old file
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -83,14 +87,15 @@ def read_text(path: str | os.PathLike[str], most: int = 2**25) -> str:
 
 def sweep(path: Path, age: float = 0.0) -> None:
     """Remove what killed processes left of writes to `path`, if it is older than `age` seconds."""
-    for left in path.parent.glob(glob.escape(_prefix(path)) + "*.tmp"):
+    for left in path.parent.glob(glob.escape(_prefix(path)) + "?" * 16 + ".tmp"):
         with contextlib.suppress(OSError):  # another process may be as quick
             if time.time() - left.stat().st_mtime >= age:
                 left.unlink()
 
 
 def _prefix(path: Path) -> str:
-    return f".{path.name[:40]}."
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return f".{path.name[:40]}.{digest}."
 
 
 def _sync_folder(folder: Path) -> None:

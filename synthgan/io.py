@@ -374,10 +374,20 @@ def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = F
     if path.suffix.lower() in (".parquet", ".pq"):
         write_atomically(path, lambda handle: pa.parquet.write_table(table, handle))
     elif path.suffix.lower() == ".csv":
-        shown = escape_formulas(table) if excel_safe else table
+        plain = _without_views(table)
+        shown = escape_formulas(plain) if excel_safe else plain
         write_atomically(path, lambda handle: pa.csv.write_csv(shown, handle))
     else:
         raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return a table whose texts are strings; few functions know views."""
+    fields = [
+        field.with_type(pa.large_string()) if field.type == pa.string_view() else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 def escape_formulas(table: pa.Table) -> pa.Table:

@@ -24,8 +24,11 @@ _DEEPEST = 16
 
 #: Field -> what to keep: a whole number (None), or these fields of a structure or a list of them.
 _Wanted = dict[int, Any]
-_SIZES: _Wanted = {2: None, 3: None}  # before and after compression
-_COLUMN: _Wanted = {6: None, 7: None, 9: None, 11: None}  # unpacked, packed, data, dictionary
+#: Of a page: kind, bytes before and after compression, values of a dictionary.
+_PAGE: _Wanted = {1: None, 2: None, 3: None, 7: {1: None}}
+#: Of a column: kind, values, bytes unpacked and packed, places of data and dictionary.
+_COLUMN: _Wanted = {1: None, 5: None, 6: None, 7: None, 9: None, 11: None}
+_TEXT, _DICTIONARY_PAGE = 6, 2  # kinds of columns and pages
 _FOOTER: _Wanted = {3: None, 4: {1: {3: _COLUMN}}}  # rows; groups, their columns
 
 
@@ -37,11 +40,14 @@ class Footer:
     ----------
     rows : int
     unpacked : int
-        Bytes of all pages before compression.
+        Bytes of all values, if those of a dictionary are used equally often.
+    dictionaries : int
+        Bytes of the largest dictionary of texts: no text that occurs again is longer.
     """
 
     rows: int
     unpacked: int
+    dictionaries: int
 
 
 def read_footer(file: Any) -> Footer:
@@ -67,9 +73,14 @@ def read_footer(file: Any) -> Footer:
     try:
         found = _Compact(file.read(length)).structure(_FOOTER)
         columns = [dict(column[3]) for group in found.get(4, []) for column in group[1]]
+        unpacked = largest = 0
         for column in columns:
-            _require_honest_pages(file, column)
-        footer = Footer(int(found[3]), sum(column.get(6, 0) for column in columns))
+            entries, held = _dictionary(file, column, size)
+            texts = column[1] == _TEXT
+            spread = column[5] * held // entries if texts and entries else 0
+            unpacked += max(column[6], spread)
+            largest = max(largest, held if texts else 0)
+        footer = Footer(int(found[3]), unpacked, largest)
     except (IndexError, KeyError, TypeError):
         raise ValueError("the footer is damaged") from None
     if footer.rows < 0:
@@ -77,27 +88,37 @@ def read_footer(file: Any) -> Footer:
     return footer
 
 
-def _require_honest_pages(file: Any, column: dict[int, int]) -> None:
-    at = min(column.get(9, 0), column.get(11) or column.get(9, 0))
-    end = at + column.get(7, 0)
+def _dictionary(file: Any, column: dict[int, int], size: int) -> tuple[int, int]:
+    """Return values and bytes of the dictionary of a column, after a look at all of its pages."""
+    entries = held = 0
+    starts = [place for place in (column.get(9), column.get(11)) if place]
+    if not starts or not column[5]:
+        return 0, 0
+    at = min(starts)
+    end = at + column[7]
+    if at < len(_MAGIC) or end > size:
+        raise ValueError("a column lies outside the file")
     while at < end:
-        length, sizes = _header(file, at)
-        unpacked, packed = sizes.get(2, -1), sizes.get(3, -1)
-        if not 0 <= unpacked <= column.get(6, 0) or packed < 0:
+        length, page = _header(file, at)
+        unpacked, packed = page[2], page[3]
+        if not 0 <= unpacked <= column[6] or packed < 0:
             raise ValueError("a page is larger than its column")
+        if page[1] == _DICTIONARY_PAGE:
+            entries, held = page[7][1], unpacked
         at += length + packed
+    return entries, held
 
 
-def _header(file: Any, at: int) -> tuple[int, dict[int, int]]:
-    """Return the length of the header at a place, and the sizes that it gives."""
+def _header(file: Any, at: int) -> tuple[int, dict[int, Any]]:
+    """Return the length of the header of a page, and what it says."""
     piece = _PIECE
     while True:
-        file.seek(max(at, 0))
+        file.seek(at)
         data = file.read(piece)
         reader = _Compact(data)
         try:
-            sizes = reader.structure(_SIZES)
-            return reader.at, sizes
+            page = reader.structure(_PAGE)
+            return reader.at, page
         except IndexError:
             if len(data) < piece or piece >= _LONGEST_HEADER:
                 raise ValueError("a page has no end") from None

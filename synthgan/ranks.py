@@ -9,6 +9,7 @@ a fit goes on (time, losses, the seed) is agreed upon, lest the processes part w
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -16,7 +17,19 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["agreed", "average", "count", "in_turn", "joined", "number", "part", "sum_gradients"]
+from synthgan.exceptions import ParameterError
+
+__all__ = [
+    "agreed",
+    "average",
+    "count",
+    "in_turn",
+    "is_same",
+    "joined",
+    "number",
+    "part",
+    "sum_gradients",
+]
 
 T = TypeVar("T")
 
@@ -38,7 +51,7 @@ def _is_on() -> bool:
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
     """Join the processes that ``torchrun`` started, if it did, for the length of a block."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _is_on():
+    if not {"RANK", "WORLD_SIZE"} <= set(os.environ) or os.environ["WORLD_SIZE"] == "1" or _is_on():
         yield
         return
     cuda = torch.cuda.is_available()
@@ -52,7 +65,15 @@ def joined() -> Iterator[None]:
 
 
 def part(rows: int) -> slice:
-    """Return the rows of a batch that are for this process."""
+    """Return the rows of a batch that are for this process.
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer rows than processes.
+    """
+    if rows < count():
+        raise ParameterError(f"A batch of {rows} rows is too small for {count()} processes.")
     return slice(rows * number() // count(), rows * (number() + 1) // count())
 
 
@@ -84,6 +105,14 @@ def agreed(value: float) -> float:
     found = torch.tensor([value], dtype=torch.int64 if isinstance(value, int) else torch.float64)
     torch.distributed.broadcast(found, 0)
     return found.item()
+
+
+def is_same(text: str) -> bool:
+    """Return whether all processes have the same text; the answer is the same for all."""
+    if count() == 1:
+        return True
+    digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "little")
+    return average([float(digest == agreed(digest))]) == [1.0]
 
 
 def in_turn(task: Callable[[], T]) -> T:

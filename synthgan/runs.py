@@ -103,7 +103,7 @@ class Run:
         return replace(self, deadline=self.deadline.part(share))
 
     def finish(self) -> float:
-        """Remove the checkpoint, and return the seconds that the fit took, also before it."""
+        """Note in the checkpoint that the fit is done, and return the seconds that it took."""
         if self.checkpoint is not None:
-            self.checkpoint.remove()
+            self.checkpoint.finish()
         return round(time.monotonic() - self.deadline.start, 3)

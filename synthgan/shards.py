@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -18,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 from tqdm.auto import tqdm
 
 from synthgan._runtime import logger, seed_from
+from synthgan.conditions import MISSING
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
 from synthgan.files import read_text, write_atomically, write_text
@@ -103,23 +107,31 @@ def sample_shards(
     ModelFileError, ConditionError, ParameterError
         Before anything is drawn.
     """
-    check_number("sample_shards", "n_samples", n_samples, int, 1, 10**15)
-    check_number("sample_shards", "shard_rows", shard_rows, int, 1, 2**31)
-    check_number("sample_shards", "workers", workers, int, 1, 4096)
+    for name, number, most in (
+        ("n_samples", n_samples, 10**15),
+        ("shard_rows", shard_rows, 2**31),
+        ("workers", 1 if workers is None else workers, 4096),
+        ("steps", 1 if steps is None else steps, 2**31),
+    ):
+        check_number("sample_shards", name, math.nan if number is None else number, int, 1, most)
+    n_samples, steps = int(n_samples), None if steps is None else int(steps)
     if engine not in _ENGINES:
         raise ParameterError(f"engine must be one of {', '.join(_ENGINES)}; got {engine!r}.")
     path, home = str(Path(model).resolve()), Path(folder)
-    loaded = load_model(path, device=device)
+    if not Path(path).is_file():
+        raise ModelFileError(f"No model file at {model}.")
+    digest = _digest(path)
+    loaded = _loaded(path, digest, device)
     if not hasattr(loaded, "sample_iter"):
         raise ModelFileError(f"{model} holds a {type(loaded).__name__}, which draws no shards.")
     next(loaded.sample_iter(1, conditions=conditions, steps=steps, random_state=0))  # may refuse
-    shard_rows = -(-shard_rows // BLOCK) * BLOCK
+    shard_rows = -(-int(shard_rows) // BLOCK) * BLOCK
     wanted = {
-        "model": _digest(path),
+        "model": digest,
         "version of synthgan": importlib.metadata.version("synthgan"),
         "rows": n_samples,
         "rows of a file": shard_rows,
-        "conditions": json.loads(json.dumps(conditions or {}, default=str)),
+        "conditions": _canonical(conditions or {}),
         "steps": steps,
     }
     manifest = _begin(home, wanted, random_state)
@@ -171,8 +183,11 @@ def sample_shards(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: str, digest: str, device: str) -> Any:
-    """Return the model, read once by each process; another file may come to the same path."""
-    return load_model(path, device=device)
+    """Return the model, read once by each process, if the file is still the one that was meant."""
+    found = load_model(path, device=device)
+    if _digest(path) != digest:
+        raise ModelFileError(f"{path} was changed while rows were drawn; draw them anew.")
+    return found
 
 
 def _draw(part: _Part) -> tuple[str, dict[str, Any]]:
@@ -260,11 +275,26 @@ def _begin(home: Path, wanted: dict[str, Any], random_state: Any) -> dict[str, A
     if random_state is not None:
         wanted = {**wanted, "seed": seed_from(random_state)}
     for name, value in wanted.items():
-        if held.get(name, "") != value:
+        if json.dumps(held.get(name, ""), sort_keys=True) != json.dumps(value, sort_keys=True):
             raise DataError(
                 f"{home} holds another sample: its {name} differs. Name another folder."
             )
     return {**wanted, "seed": seed, "files": files}
+
+
+def _canonical(value: Any) -> Any:
+    """Return a condition as JSON, the same for the same rows and for no others."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return {"range": [_canonical(end) for end in value]}
+    if isinstance(value, (list, set, frozenset, np.ndarray, pd.Series, pd.Index)):
+        return {"any": sorted((_canonical(one) for one in value), key=json.dumps)}
+    if value is MISSING:
+        return None
+    value = value.item() if isinstance(value, np.generic) else value
+    plain = value is None or isinstance(value, (str, bool, int, float))
+    return value if plain else {type(value).__name__: str(value)}
 
 
 def _is_whole(path: Path, entry: Any) -> bool:

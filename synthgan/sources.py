@@ -63,9 +63,9 @@ def read_path(
     most : int, optional
         Rows to keep if `whole` is false.
     whole : bool
-        False: a Parquet table that has more rows than `most`, or that would take more than an
-        eighth of the memory, is read in one pass that keeps a random part of the rows, always the
-        same ones.
+        False: of a table that has more rows than `most`, or of Parquet files that would take more
+        than an eighth of the memory, a random part is kept, always the same. Parquet is read in one
+        pass that holds no more than that.
 
     Returns
     -------
@@ -76,23 +76,33 @@ def read_path(
     DataError
         If nothing is there or can be read, or if it unpacks to more than there is memory for.
     """
+    shown = _shown(path)
     try:
-        filesystem, paths, folder = _resolve(path)
+        filesystem, paths, folder = _resolve(path, shown)
         name = paths[0].lower()
         if re.search(r"\.(csv|tsv)(\.gz)?$", name) and not folder:
             if len(paths) > 1 or filesystem is not None:
-                raise DataError(f"{path}: only Parquet is read from several files or an address.")
-            return _sound(_read_csv(Path(paths[0])))
-        if folder or name.endswith((".parquet", ".pq")):
-            return _sound(_read_parquet(path, filesystem, paths, folder, most, whole))
+                raise DataError(f"{shown}: only Parquet is read from several files or an address.")
+            found = _read_csv(Path(paths[0]))
+        elif folder or name.endswith((".parquet", ".pq")):
+            found = _read_parquet(shown, filesystem, paths, folder, most, whole)
+        else:
+            raise DataError(f"Cannot tell the format of {shown}; use a .parquet or .csv file.")
+        return _sound(found if whole else sample_rows(found, most))
     except DataError:
         raise
     except _ERRORS as error:
         kind = type(error).__name__
+        if "://" in shown:
+            raise DataError(f"Cannot read {shown}: no such place, or damaged ({kind}).") from None
         raise DataError(
-            f"Cannot read {path}: the file is damaged or not a table ({kind})."
+            f"Cannot read {shown}: the file is damaged or not a table ({kind})."
         ) from None
-    raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    """Return a path without the name and password that an address may hold."""
+    return re.sub(r"://[^/]*@", "://", os.fspath(path))
 
 
 def _sound(table: pa.Table) -> pa.Table:
@@ -110,27 +120,42 @@ def sample_rows(table: pa.Table, most: int | None) -> pa.Table:
     return table.take(np.sort(keep))
 
 
-def _resolve(path: str | os.PathLike[str]) -> tuple[Any, list[str], bool]:
-    """Return the file system (None: that of this machine), paths, and whether it is a folder."""
+def _resolve(path: str | os.PathLike[str], shown: str) -> tuple[Any, list[str], str | None]:
+    """Return the file system (None: that of this machine), files, and the folder they are of."""
     text = os.fspath(path)
-    if "://" in text:
-        filesystem, inner = pa.fs.FileSystem.from_uri(text)
-        found = filesystem.get_file_info(inner)
-        if found.type == pa.fs.FileType.NotFound:
-            raise DataError(f"No such file: {text}")
-        return filesystem, [inner], found.type == pa.fs.FileType.Directory
-    if Path(text).exists():
-        return None, [text], Path(text).is_dir()
+    filesystem, inner = pa.fs.FileSystem.from_uri(text) if "://" in text else (None, text)
+    place = filesystem or pa.fs.LocalFileSystem()
+    found = place.get_file_info(inner)
+    if found.type == pa.fs.FileType.File:
+        return filesystem, [inner], None
+    if found.type == pa.fs.FileType.Directory:
+        listed = place.get_file_info(pa.fs.FileSelector(inner, recursive=True))
+        files = sorted(info.path for info in listed if _is_part(info.path, inner))
+        if not files:
+            raise DataError(f"The folder {shown} has no Parquet files.")
+        return filesystem, files, inner
     if glob.has_magic(text) and (matches := sorted(glob.glob(text, recursive=True))):
-        return None, matches, False
-    raise DataError(f"No such file: {text}")
+        return None, matches, None
+    raise DataError(f"No such file: {shown}")
+
+
+def _is_part(path: str, folder: str) -> bool:
+    """Return whether a file is a part of the table in a folder: Parquet, and not hidden."""
+    steps = path.removeprefix(folder).strip("/").split("/")
+    hidden = any(step.startswith((".", "_")) for step in steps)
+    return path.lower().endswith((".parquet", ".pq")) and not hidden
 
 
 # --- Parquet --------------------------------------------------------------------------------------
 
 
 def _read_parquet(
-    path: Any, filesystem: Any, paths: Sequence[str], folder: bool, most: int | None, whole: bool
+    shown: str,
+    filesystem: Any,
+    paths: Sequence[str],
+    folder: str | None,
+    most: int | None,
+    whole: bool,
 ) -> pa.Table:
     parquet = pa.dataset.ParquetFileFormat(
         default_fragment_scan_options=pa.dataset.ParquetFragmentScanOptions(
@@ -138,57 +163,84 @@ def _read_parquet(
         )
     )
     source = pa.dataset.dataset(
-        paths[0] if folder else list(paths),
+        list(paths),
         format=parquet,
         filesystem=filesystem,
         partitioning="hive" if folder else None,
+        partition_base_dir=folder,
     )
-    _require_columns(path, len(source.schema))
-    rows, stored, packed = _footers(source)
-    size = max(rows * sum(_width(field.type) for field in source.schema), stored)
+    source = source.replace_schema(_shared_schema(source))
+    count = len(source.schema)
+    if count > MAX_COLUMNS:
+        raise DataError(f"{shown} has {count:,} columns; at most {MAX_COLUMNS:,} are read.")
+    rows, unpacked, packed, text = _footers(source)
+    size = int(max(rows * sum(_width(field.type) for field in source.schema), unpacked))
     if size > _LARGE and size > _SWELL * packed:
         raise DataError(
-            f"{path} would unpack to {size / 2**30:.0f} GiB, {size // max(packed, 1):,} times its "
+            f"{shown} would unpack to {size / 2**30:.0f} GiB, {size // max(packed, 1):,} times its "
             "size; it is damaged, or meant to fill the memory. Write a part of it to another file."
         )
-    memory = memory_limit()
-    fitting = rows if memory is None else int(rows * min(_TABLE_SHARE * memory / max(size, 1), 1.0))
-    keep = min(fitting, rows if most is None else most)
-    if not whole and keep < rows:
-        return _sampled(path, source, rows, keep)
-    if memory is not None and size > memory:
+    memory = memory_limit() or 2**62
+    bound = memory if whole else int(_TABLE_SHARE * memory)
+    keep = rows if whole else min(int(rows * min(bound / max(size, 1), 1.0)), most or rows)
+    if size > memory and whole:
         raise DataError(
-            f"{path} takes {size / 2**30:.1f} GiB in memory, and there are {memory / 2**30:.1f}. "
-            "Read a part of it."
+            f"{shown} takes {size / 2**30:.1f} GiB in memory, and there are "
+            f"{memory / 2**30:.1f}. Read a part of it."
         )
-    return source.to_table()
+    batch = min(max(_LARGE // max(text, 1), 256), _BATCH)
+    rng, parts, held = np.random.default_rng(0), [], 0
+    more = keep + 4 * int(keep**0.5) + 1  # of which exactly so many are kept at the end
+    ordered = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+    for found in source.to_batches(batch_size=batch, **ordered):
+        if more < rows:
+            found = found.filter(pa.array(rng.random(len(found)) < more / rows))
+        held += found.nbytes
+        if held > (memory if whole else max(2 * bound, _LARGE // 4)):
+            raise DataError(
+                f"{shown} takes far more memory than it says of itself. Write a part of it to "
+                "another file."
+            )
+        parts.append(found)
+    table = pa.Table.from_batches(parts, source.schema)
+    if keep < rows:
+        table = sample_rows(table, keep)
+        warnings.warn(
+            f"{shown} has {rows:,} rows; {len(table):,} of them, drawn at random, are used. Set "
+            "max_rows to choose how many.",
+            DataWarning,
+            stacklevel=5,
+        )
+    return table.combine_chunks()
 
 
-def _footers(source: Any) -> tuple[int, int, int]:
-    """Return rows, bytes before compression, and bytes of the files, from what files say."""
-    rows = stored = packed = 0
+def _shared_schema(source: Any) -> pa.Schema:
+    """Return the schema that holds for all files; a column without a value has any type."""
+    found = source.schema
+    names = None
+    for fragment in source.get_fragments():
+        schema = fragment.physical_schema
+        if set(schema.names) != (names := names or set(schema.names)):
+            raise DataError(f"{fragment.path} has other columns than the files before it.")
+        try:
+            found = pa.unify_schemas([found, schema])
+        except pa.ArrowTypeError:
+            raise DataError(
+                f"{fragment.path} has columns of other types than those before."
+            ) from None
+    return found
+
+
+def _footers(source: Any) -> tuple[int, int, int, int]:
+    """Return rows, bytes unpacked, bytes of the files, and of the longest texts they may have."""
+    rows = unpacked = packed = text = 0
     for fragment in source.get_fragments():
         with fragment.open() as file:
             found = read_footer(file)
             packed += file.size()
-        rows, stored = rows + found.rows, stored + found.unpacked
-    return rows, stored, packed
-
-
-def _sampled(path: Any, source: Any, rows: int, keep: int) -> pa.Table:
-    """Return about `keep` rows, each as likely as any other, without holding more."""
-    rng, parts = np.random.default_rng(0), []
-    for batch in source.to_batches(batch_size=_BATCH, batch_readahead=1, fragment_readahead=1):
-        kept = rng.random(len(batch)) < keep / rows
-        parts.append(batch.filter(pa.array(kept)))
-    found = pa.Table.from_batches(parts, source.schema)
-    warnings.warn(
-        f"{path} has {rows:,} rows; {len(found):,} of them, drawn at random, are used. Set "
-        "max_rows to choose how many.",
-        DataWarning,
-        stacklevel=6,
-    )
-    return found
+        rows, unpacked = rows + found.rows, unpacked + found.unpacked
+        text = max(text, found.dictionaries)
+    return rows, unpacked, packed, text
 
 
 def _width(kind: pa.DataType) -> float:
@@ -197,11 +249,6 @@ def _width(kind: pa.DataType) -> float:
         return float(kind.bit_width) / 8
     except ValueError:  # texts and nested types
         return _TEXT_BYTES
-
-
-def _require_columns(path: Any, count: int) -> None:
-    if count > MAX_COLUMNS:
-        raise DataError(f"{path} has {count:,} columns; at most {MAX_COLUMNS:,} are read.")
 
 
 # --- CSV ------------------------------------------------------------------------------------------
@@ -214,7 +261,9 @@ def _read_csv(path: Path) -> pa.Table:
         first = handle.readline(_HEADER)
         if len(first) == _HEADER:
             raise DataError(f"{path}: the first line is longer than {_HEADER // 2**20} MiB.")
-        _require_columns(path, first.count(delimiter.encode()) + 1)
+        count = first.count(delimiter.encode()) + 1
+        if count > MAX_COLUMNS:
+            raise DataError(f"{path} has {count:,} columns; at most {MAX_COLUMNS:,} are read.")
         size, most = path.stat().st_size, memory_limit() or 2**62
         if packed:
             most = min(most, max(_LARGE, _SWELL // 5 * size))

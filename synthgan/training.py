@@ -71,7 +71,11 @@ def slow_down(parts: Mapping[str, Part], factor: float) -> None:
 
 
 def descend(
-    optimizer: torch.optim.Optimizer, loss: Tensor, *, part: float = 1.0, clip: float | None = None
+    optimizer: torch.optim.Optimizer,
+    loss: Tensor,
+    *,
+    part: float | None = None,
+    clip: float | None = None,
 ) -> None:
     """Make one step of the optimiser down the gradient of `loss`.
 
@@ -79,15 +83,16 @@ def descend(
     ----------
     optimizer : torch.optim.Optimizer
     loss : Tensor, a number
-    part : float
-        Share of the batch that `loss` is the mean of; other processes have the rest.
+    part : float, optional
+        Share of the batch that `loss` is the mean of, if other processes have the rest.
     clip : float, optional
         Longest gradient.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
-    (loss if part == 1 else loss * part).backward()  # type: ignore[no-untyped-call]
-    if part < 1:
+    shared = part is not None and ranks.count() > 1
+    (loss * part if shared else loss).backward()  # type: ignore[no-untyped-call,operator]
+    if shared:
         ranks.sum_gradients(parameters)
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(parameters, clip)
@@ -371,7 +376,7 @@ def fit_loop(
                 bar.total = min(steps, 2 * now.step)
             logger.info("%s", now.history[-1])
             answers = [callback(now.history[-1]) for callback in run.callbacks]  # all are asked
-            if any(answers):
+            if any(ranks.average([float(any(answers))])):
                 now.reason = "callback"
             elif out_of_time:
                 now.reason = "max_time"

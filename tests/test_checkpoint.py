@@ -117,6 +117,8 @@ def test_an_interrupted_fit_ends_as_one_that_was_not(name, tmp_path):
             CASES[name](checkpoint=path, callbacks=[crash_after(epoch)])
         assert path.exists()
     resumed = CASES[name](checkpoint=path)
+    assert path.exists()
+    resumed.save(tmp_path / "m.synthgan")
     assert not path.exists()
     found = state(resumed)
     assert found[0] == whole[0]
@@ -147,6 +149,19 @@ def test_case36_a_killed_process_loses_nothing_that_was_written(tmp_path):
     resumed = CASES["ImageVAE"](checkpoint=path, callbacks=[seen.append])
     assert seen[0]["epoch"] == 5  # five were kept
     assert state(resumed)[0] == state(CASES["ImageVAE"]())[0]
+
+
+def test_a_fit_that_is_done_stays_until_it_is_saved(tmp_path):
+    path = tmp_path / "fit.checkpoint"
+    whole = CASES["ImageVAE"](checkpoint=path)
+    seen = []
+    again = CASES["ImageVAE"](checkpoint=path, callbacks=[seen.append])
+    assert not seen
+    assert state(again)[0] == state(whole)[0]
+    other = CASES["ImageVAE"](checkpoint=path, random_state=1, callbacks=[seen.append])
+    assert seen  # another fit takes the file of one that is done
+    other.save(tmp_path / "m.synthgan")
+    assert not path.exists()
 
 
 def test_a_drawn_seed_is_kept(tmp_path):

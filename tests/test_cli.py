@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from synthgan.cli import main, verbs
 from synthgan.cli.where import Where, conditions_from, parse_where
-from synthgan.exceptions import ConditionError, SchemaError
+from synthgan.exceptions import ConditionError, DataError, SchemaError
 from synthgan.schema import Column, Schema
 from synthgan.storage import read_model
 
@@ -474,6 +474,24 @@ def test_case35_a_stopped_fit_can_go_on(tmp_path: Path, number: int, code: int) 
     assert [path.name for path in tmp_path.iterdir()] == [state.name]
     phases = read_model(state)[0]["phases"]
     assert phases["likelihood"]["step"] > 0  # far sooner than the half minute between two writes
+
+
+def test_a_model_that_cannot_be_written_costs_no_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = tmp_path / "t.csv"
+    pd.DataFrame({"x": range(60), "y": [0, 1] * 30}).to_csv(train, index=False)
+    argv = ["fit", str(train), "-o", str(tmp_path / "m"), "--resume", "--seed", "0", "--quiet"]
+
+    def full(*_: object) -> None:
+        raise DataError("Cannot write it: No space left on device.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("synthgan.estimators.base.write_model", full)
+        assert main(argv) == 1
+    assert (tmp_path / "m.checkpoint").exists()
+    assert main(argv) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "t.csv"}
 
 
 def test_a_sample_in_files(folder: Path, tmp_path: Path) -> None:

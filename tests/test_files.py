@@ -181,8 +181,8 @@ def test_case37_the_disk_is_full(tmp_path: Path) -> None:
 
 def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    left, fresh = tmp_path / ".t.csv.0123.tmp", tmp_path / ".t.csv.4567.tmp"
-    other = tmp_path / ".u.csv.0123.tmp"
+    left, fresh = (tmp_path / f"{files._prefix(path)}{k * 16}.tmp" for k in "ab")
+    other = tmp_path / f"{files._prefix(tmp_path / 't.csv.more')}{'a' * 16}.tmp"
     for name in (left, fresh, other):
         name.write_bytes(b"half")
     before = time.time() - 2 * files.ABANDONED
@@ -199,6 +199,9 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "a").chmod(0o600)
+    files.write_text(tmp_path / "a", "y")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 
 def _charge_often(path: Path) -> None:

@@ -146,5 +146,8 @@ def test_case19_formulas_are_escaped_on_demand(tmp_path: Path, kind: pa.DataType
     path = tmp_path / "t.csv"
     write_table(pa.table({"t": ["=a", "b"]}), path, excel_safe=True)
     assert path.read_text() == '"t"\n"\'=a"\n"b"\n'
+    views = pa.table({"t": pa.array(["=a", "b"], pa.string_view())})
+    write_table(views, path, excel_safe=True)
+    assert path.read_text() == '"t"\n"\'=a"\n"b"\n'
     write_table(pa.table({"t": ["=a", "b"]}), path)
     assert path.read_text() == '"t"\n"=a"\n"b"\n'

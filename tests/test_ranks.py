@@ -17,6 +17,7 @@ import torch
 from fixtures import tiny_gan
 
 from synthgan import TrainingOptions, load_model, ranks
+from synthgan.exceptions import ParameterError
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="torch was built without it"
@@ -89,7 +90,7 @@ def test_two_processes_fit_as_one(tmp_path: Path) -> None:
     one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert {**one, "rank": 1} == two  # also the seed, which the first one drew
     assert one["agreed"] == 5
-    assert not (tmp_path / "c").exists()
+    assert (tmp_path / "c").exists()  # nobody has saved
 
 
 @pytest.mark.slow  # torchrun, and two interpreters that import torch
@@ -129,7 +130,7 @@ def test_alone_it_does_nothing() -> None:
         assert ranks.count() == 1
 
 
-@pytest.mark.parametrize("rows", [1, 7, 64])
+@pytest.mark.parametrize("rows", [3, 7, 64])
 def test_parts_of_a_batch_are_the_batch(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks, "count", lambda: 3)
     found: list[Any] = []
@@ -137,10 +138,11 @@ def test_parts_of_a_batch_are_the_batch(rows: int, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(ranks, "number", lambda rank=rank: rank)
         found += list(range(rows))[ranks.part(rows)]
     assert found == list(range(rows))
+    with pytest.raises(ParameterError, match="too small for 3 processes"):
+        ranks.part(2)
 
 
 def test_a_private_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthgan.exceptions import ParameterError
     from synthgan.privacy import DifferentialPrivacy
 
     monkeypatch.setattr(ranks, "count", lambda: 2)

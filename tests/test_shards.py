@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from synthgan import TabularGAN, sample_shards, shards
+from synthgan.conditions import MISSING
 from synthgan.exceptions import ConditionError, DataError, ModelFileError, ParameterError
 
 ROWS, SHARD = 2700, 1024
@@ -109,6 +111,42 @@ def test_an_interrupted_sample_goes_on(
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"age": (30, 40)}, {"age": [30, 40]}),
+        ({"age": [30]}, {"age": [31]}),
+        ({"age": np.arange(2000)}, {"age": np.arange(2000) + 1}),
+        ({"age": None}, {"age": "None"}),
+    ],
+)
+def test_other_conditions_are_another_sample(one: Any, other: Any) -> None:
+    assert shards._canonical(one) != shards._canonical(other)
+
+
+def test_the_same_conditions_are_the_same_sample() -> None:
+    same = [[30, 40], {40, 30}, np.array([40, 30]), pd.Series([30, 40]), [np.int64(30), 40]]
+    assert len({str(shards._canonical({"age": values})) for values in same}) == 1
+    assert shards._canonical({"age": MISSING}) == shards._canonical({"age": None})
+
+
+def test_a_model_that_changes_on_the_way_is_an_error(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gan: TabularGAN
+) -> None:
+    model = tmp_path / "m.synthgan"
+    model.write_bytes(saved.read_bytes())
+    save = shards._save
+
+    def swap(*args: Any) -> None:
+        save(*args)
+        gan.save(model)
+        shards._loaded.cache_clear()
+
+    monkeypatch.setattr(shards, "_save", swap)
+    with pytest.raises(ModelFileError, match="was changed while"):
+        draw(model, tmp_path / "out")
+
+
 def test_what_is_refused(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(ConditionError, match="no_such"):
         draw(saved, tmp_path / "a", conditions={"no_such": 1})
@@ -116,6 +154,9 @@ def test_what_is_refused(saved: Path, tmp_path: Path) -> None:
         draw(saved, tmp_path / "a", engine="threads")
     with pytest.raises(ModelFileError):
         draw(tmp_path / "none", tmp_path / "a")
+    for name in ("shard_rows", "workers", "steps"):
+        with pytest.raises(ParameterError, match=name):
+            draw(saved, tmp_path / "a", **{name: 0.5})
     assert not (tmp_path / "a").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "other.txt").write_text("x")

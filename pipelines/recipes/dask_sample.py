@@ -23,7 +23,7 @@ def part(start: int, model: str, n: int, seed: int) -> pd.DataFrame:
     batches = load_model(model, device="cpu").sample_iter(
         min(start + ROWS, n), start=start, random_state=seed
     )
-    return pa.Table.from_batches(batches).to_pandas()
+    return pa.Table.from_batches(batches).to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def sample(model: str, n: int, seed: int = 0) -> dd.DataFrame:

@@ -92,13 +92,19 @@ def build_parser() -> argparse.ArgumentParser:
         return child
 
     one = verb(verbs.fit)
-    one.add_argument("data", metavar="DATA", help="table to learn: .parquet or .csv")
+    one.add_argument(
+        "data", metavar="DATA",
+        help="table to learn: .parquet or .csv, a folder or a pattern of Parquet files, s3://...",
+    )  # fmt: skip
     one.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="model file")
     one.add_argument("--target", metavar="C", help="the column that will be predicted")
     one.add_argument(
         "--schema", metavar="FILE", type=Path, help="edited output of: synthgan schema"
     )
     one.add_argument("--max-time", metavar="T", help="stop after, e.g. 90s, 10m, 2h")
+    one.add_argument(
+        "--rows", metavar="N", type=_positive, help="learn from so many random rows at most"
+    )
     one.add_argument(
         "--checkpoint",
         metavar="FILE",

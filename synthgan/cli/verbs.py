@@ -62,6 +62,7 @@ def _fit(args: argparse.Namespace) -> Answer:
         max_time=args.max_time,
         checkpoint=args.checkpoint,
         schema=schema,
+        max_rows=args.rows,
         privacy=_privacy(args),
         verbose=0 if args.quiet else 1,
     )
@@ -82,6 +83,8 @@ def _privacy(args: argparse.Namespace) -> Any:
                 option = name.replace("_", "-")
                 raise DataError(f"--{option} belongs to --epsilon, which is not given.")
         return None
+    if args.rows is not None:
+        raise DataError("--rows has no part in a private fit; it reads the whole table.")
     if args.delta is None:
         raise DataError("--epsilon needs --delta: far below one over the number of rows.")
     return DifferentialPrivacy(
@@ -130,7 +133,8 @@ def ledger(args: argparse.Namespace) -> Answer:
     found = Ledger(args.file).to_dict()
     spent = found["spent"]
     lines = [
-        f"{line['time']}  rho = {line['rho']:.4g}, delta = {line['delta']:.3g}: {line['what']}"
+        f"{line['time']}  rho = {line['rho']:.4g}, delta = {line['delta']:.3g}: "
+        f"{line.get('what', line.get('mechanism', ''))}"
         for line in found["charges"]
     ]
     total = (
@@ -142,7 +146,6 @@ def ledger(args: argparse.Namespace) -> Answer:
 
 def sample(args: argparse.Namespace) -> Answer:
     """Draw synthetic rows from a model file."""
-    from synthgan.estimators.base import load_model
     from synthgan.io import write_table
 
     if args.output.endswith("/"):
@@ -151,7 +154,7 @@ def sample(args: argparse.Namespace) -> Answer:
         raise DataError("--workers and --engine draw a folder of files: -o OUT/")
     if args.output != "-":
         _require_folder(Path(args.output))
-    gan = load_model(args.model, device=args.device)
+    gan = _table_model(args)
     conditions = conditions_from(args.where, gan.schema_) or None
     rows = gan.sample(args.n, conditions=conditions, steps=args.steps, random_state=args.seed)
     if args.output == "-":
@@ -162,12 +165,23 @@ def sample(args: argparse.Namespace) -> Answer:
     return Answer({"output": args.output, "rows": args.n})
 
 
+def _table_model(args: argparse.Namespace) -> Any:
+    """Return the model if it draws tables under conditions."""
+    from synthgan.estimators.base import load_model
+
+    found = load_model(args.model, device=args.device)
+    if not hasattr(found, "sample_iter"):
+        raise DataError(f"{args.model} holds a {type(found).__name__}; sample it from Python.")
+    return found
+
+
 def _sample_shards(args: argparse.Namespace) -> Answer:
     """Draw the files of a folder."""
-    from synthgan.estimators.base import load_model
     from synthgan.shards import sample_shards
 
-    schema = load_model(args.model, device="cpu").schema_
+    if args.excel_safe:
+        raise DataError("--excel-safe is for CSV; a folder holds Parquet files.")
+    schema = _table_model(args).schema_
     manifest = sample_shards(
         args.model,
         args.n,

@@ -19,8 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan import ranks
 from synthgan._runtime import resolve_device
-from synthgan.checkpoint import Checkpoint, digest_of
-from synthgan.exceptions import ModelFileError, ParameterError
+from synthgan.checkpoint import Checkpoint, digest_of, remove_checkpoint
+from synthgan.exceptions import CheckpointError, ModelFileError, ParameterError
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Deadline, Run, parse_duration
 from synthgan.storage import read_model, write_model
@@ -116,6 +116,10 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         fixed = isinstance(self.random_state, numbers.Integral)
         path = self.checkpoint
         found = ranks.in_turn(lambda: Checkpoint(path, facts, seed, keep_seed=fixed))
+        if not ranks.is_same(found.progress()):
+            raise CheckpointError(
+                f"{path} is not the same file for all processes; share the folder."
+            )
         earlier = run.deadline.earlier(found.spent)
         return replace(run, deadline=earlier, checkpoint=found), found.seed
 
@@ -137,6 +141,8 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         model["estimator"] = type(self).__name__
         model["version"] = importlib.metadata.version("synthgan")
         write_model(path, model, tensors)
+        if self.checkpoint is not None:
+            remove_checkpoint(self.checkpoint)
 
     @abc.abstractmethod
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:

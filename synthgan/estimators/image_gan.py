@@ -71,7 +71,7 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         to fit, and a usable model always results.
     checkpoint : path or None, default None
         File that keeps the state of the fit, about every half minute. If the process dies, the same
-        call goes on from there, to the same model. It is removed when the fit is done.
+        call goes on from there, to the same model. It is removed when the model is saved.
     latent : int, default 64
         Length of the latent vector.
     width : int, default 32

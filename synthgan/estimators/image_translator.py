@@ -65,7 +65,7 @@ class ImageTranslator(BaseSynthesizer):
         Budget of the fit: seconds, or a text such as ``"10m"``.
     checkpoint : path or None, default None
         File that keeps the state of the fit, about every half minute. If the process dies, the same
-        call goes on from there, to the same model. It is removed when the fit is done.
+        call goes on from there, to the same model. It is removed when the model is saved.
     width : int, default 16
         Channels at the full size.
     depth : int, default 2

@@ -67,7 +67,7 @@ class TabularGAN(BaseSynthesizer):
         shortens to fit, and a usable model always results. None: as long as it takes.
     checkpoint : path or None, default None
         File that keeps the state of the fit, about every half minute. If the process dies, the same
-        call goes on from there, to the same model. It is removed when the fit is done.
+        call goes on from there, to the same model. It is removed when the model is saved.
     schema : Schema, dict or None, default None
         What the columns are; None infers it. See :func:`synthgan.schema.infer_schema`.
     min_count : int, default 5

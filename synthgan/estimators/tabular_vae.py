@@ -83,7 +83,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         Budget of the fit: seconds, or a text such as ``"10m"``.
     checkpoint : path or None, default None
         File that keeps the state of the fit, about every half minute. If the process dies, the same
-        call goes on from there, to the same model. It is removed when the fit is done.
+        call goes on from there, to the same model. It is removed when the model is saved.
     variational : bool, default True
         False makes a plain autoencoder: closer reconstructions, worse samples.
     schema : Schema, dict or None, default None
