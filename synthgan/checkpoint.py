@@ -78,6 +78,8 @@ class Checkpoint:
         Seed to fit with.
     spent : float
         Seconds that the fit took before.
+    is_finished : bool
+        Whether the fit was done; then it is given again at once.
 
     Raises
     ------
@@ -96,7 +98,7 @@ class Checkpoint:
         self.spent = 0.0
         self._phases: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, dict[str, Array]] = {}
-        self._finished = False
+        self.is_finished = False
         self._opened = self._written = time.monotonic()
         sweep(self.path)
         if not self.path.exists() or not self._read(keep_seed):
@@ -128,7 +130,7 @@ class Checkpoint:
                 f"{self.path} is the checkpoint of another fit: its random_state differs. Remove "
                 "it, or name another file."
             )
-        self.seed, self.spent, self._phases = seed, spent, phases
+        self.seed, self.spent, self._phases, self.is_finished = seed, spent, phases, finished
         for name, value in arrays.items():
             phase, _, rest = name.partition("/")
             self._arrays.setdefault(phase, {})[rest] = value
@@ -183,7 +185,7 @@ class Checkpoint:
             "seed": self.seed,
             "spent": self.spent + time.monotonic() - self._opened,
             "phases": self._phases,
-            "finished": self._finished,
+            "finished": self.is_finished,
         }
         arrays = {f"{p}/{k}": v for p, own in self._arrays.items() for k, v in own.items()}
         if not ranks.number():
@@ -197,7 +199,7 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Note that the fit is done; the file stays until the model is saved."""
-        self._finished = True
+        self.is_finished = True
         self._save()
 
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import math
 import numbers
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthgan import ranks
 from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of, remove_checkpoint
-from synthgan.exceptions import CheckpointError, ModelFileError, ParameterError
+from synthgan.exceptions import CheckpointError, DataWarning, ModelFileError, ParameterError
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Deadline, Run, parse_duration
 from synthgan.storage import read_model, write_model
@@ -119,6 +120,13 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         if not ranks.is_same(found.progress()):
             raise CheckpointError(
                 f"{path} is not the same file for all processes; share the folder."
+            )
+        if found.is_finished and not data:
+            warnings.warn(
+                f"{path} holds a private fit that is done, and gives it again, whatever the data "
+                "are now: they are not compared. Save the model, or remove the file.",
+                DataWarning,
+                stacklevel=4,
             )
         earlier = run.deadline.earlier(found.spent)
         return replace(run, deadline=earlier, checkpoint=found), found.seed

@@ -243,6 +243,12 @@ def test_noise_is_not_drawn_again_by_a_fit_that_goes_on(tmp_path, monkeypatch):
         monkeypatch.undo()
         monkeypatch.setattr("synthgan.checkpoint.SECONDS_BETWEEN", 0.0)
         assert resumed.privacy_["charges"] == Ledger(tmp_path / "l1").entries
+        with pytest.warns(DataWarning, match="a private fit that is done"):
+            gan(domain=domain, ledger=tmp_path / "l1", fit={"checkpoint": path}).fit(
+                people(), target="sick"
+            )
+        assert resumed.privacy_["charges"] == Ledger(tmp_path / "l1").entries  # for nothing
+        resumed.save(tmp_path / "m.synthgan")
         assert not path.exists()
         (tmp_path / "l1").unlink()
 
