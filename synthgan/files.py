@@ -11,11 +11,11 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from synthgan.exceptions import DataError
 
-__all__ = ["read_text", "sweep", "write_atomically", "write_text"]
+__all__ = ["digest_of_file", "read_text", "sweep", "write_atomically", "write_text"]
 
 #: Seconds after which a temporary file that nobody writes to is what a killed process left.
 ABANDONED = 3600.0
@@ -81,6 +81,24 @@ def read_text(path: str | os.PathLike[str], most: int = 2**25) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         raise DataError(f"Cannot read {path}: it is not a text in UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def digest_of_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return how many bytes a file has (``"bytes"``), and their ``"sha256"``.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as handle:
+            while piece := handle.read(2**20):
+                found.update(piece)
+            return {"bytes": handle.tell(), "sha256": found.hexdigest()}
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 

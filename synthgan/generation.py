@@ -7,7 +7,7 @@ the :class:`~synthgan.sampling.Sampler` (tokens and networks).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
 from synthgan.sampling import BLOCK, Sampler
 
-__all__ = ["TableSampler"]
+__all__ = ["TableSampler", "in_batches"]
 
 Array = np.ndarray[Any, Any]
 
@@ -270,6 +270,20 @@ class TableSampler:
                 )
                 raise ConditionError(fault) from None
         return codes, known
+
+
+def in_batches(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.RecordBatch]:
+    """Cut a stream of tables into batches of so many rows; the last may be shorter."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        while sum(map(len, held)) >= rows:
+            whole = pa.concat_tables(held)
+            yield whole.slice(0, rows).combine_chunks().to_batches()[0]
+            held = [whole.slice(rows)]
+    rest = pa.concat_tables(held).combine_chunks()
+    if rest.num_rows:
+        yield rest.to_batches()[0]
 
 
 def _put_back(drawn: pa.Table, given: pa.Table) -> pa.Table:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ __all__ = [
     "read_table",
     "read_with_container",
     "with_container",
+    "write_csv",
     "write_table",
 ]
 
@@ -374,11 +375,15 @@ def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = F
     if path.suffix.lower() in (".parquet", ".pq"):
         write_atomically(path, lambda handle: pa.parquet.write_table(table, handle))
     elif path.suffix.lower() == ".csv":
-        plain = _without_views(table)
-        shown = escape_formulas(plain) if excel_safe else plain
-        write_atomically(path, lambda handle: pa.csv.write_csv(shown, handle))
+        write_atomically(path, lambda handle: write_csv(table, handle, excel_safe=excel_safe))
     else:
         raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
+
+
+def write_csv(data: Any, handle: IO[bytes], *, excel_safe: bool = False) -> None:
+    """Write a table as CSV to an open file; `excel_safe` as for :func:`write_table`."""
+    table = _without_views(read_table(data))
+    pa.csv.write_csv(escape_formulas(table) if excel_safe else table, handle)
 
 
 def _without_views(table: pa.Table) -> pa.Table:

@@ -8,7 +8,6 @@ which files are done. The rows are those of one long ``sample``, however many wo
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -29,7 +28,7 @@ from synthgan._runtime import logger, seed_from
 from synthgan.conditions import MISSING
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
-from synthgan.files import read_text, write_atomically, write_text
+from synthgan.files import digest_of_file, read_text, write_atomically, write_text
 from synthgan.sampling import BLOCK
 
 __all__ = ["sample_shards"]
@@ -120,7 +119,7 @@ def sample_shards(
     path, home = str(Path(model).resolve()), Path(folder)
     if not Path(path).is_file():
         raise ModelFileError(f"No model file at {model}.")
-    digest = _digest(path)
+    digest = digest_of_file(path)["sha256"]
     loaded = _loaded(path, digest, device)
     if not hasattr(loaded, "sample_iter"):
         raise ModelFileError(f"{model} holds a {type(loaded).__name__}, which draws no shards.")
@@ -185,7 +184,7 @@ def sample_shards(
 def _loaded(path: str, digest: str, device: str) -> Any:
     """Return the model, read once by each process, if the file is still the one that was meant."""
     found = load_model(path, device=device)
-    if _digest(path) != digest:
+    if digest_of_file(path)["sha256"] != digest:
         raise ModelFileError(f"{path} was changed while rows were drawn; draw them anew.")
     return found
 
@@ -208,9 +207,7 @@ def _draw(part: _Part) -> tuple[str, dict[str, Any]]:
                 writer.write_batch(batch)
 
     write_atomically(part.path, write)
-    path = Path(part.path)
-    facts = {"rows": part.stop - part.start, "bytes": path.stat().st_size}
-    return path.name, {**facts, "sha256": _digest(path)}
+    return Path(part.path).name, {"rows": part.stop - part.start, **digest_of_file(part.path)}
 
 
 def _by_processes(parts: Sequence[_Part], workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -302,17 +299,9 @@ def _is_whole(path: Path, entry: Any) -> bool:
         isinstance(entry, dict)
         and path.is_file()
         and path.stat().st_size == entry.get("bytes")
-        and _digest(path) == entry.get("sha256")
+        and digest_of_file(path)["sha256"] == entry.get("sha256")
     )
 
 
 def _save(home: Path, manifest: Mapping[str, Any]) -> None:
     write_text(home / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def _digest(path: str | Path) -> str:
-    found = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while piece := handle.read(2**20):
-            found.update(piece)
-    return found.hexdigest()

@@ -7,6 +7,7 @@ arXiv:1312.6114). Without the divergence and the draws it is a plain autoencoder
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -68,6 +69,16 @@ class AutoencoderOptions:
             "patience": self.patience >= 1,
         }
         require_ranges(self, checks)
+
+    @classmethod
+    def for_rows(cls, n_rows: int) -> AutoencoderOptions:
+        """Return options for a table of `n_rows`: batches and steps grow with it."""
+        batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
+        return cls(
+            batch_size=min(max(batch, 128), 1024),
+            steps=int(2000 * min(n_rows / 10_000, 1.0) ** 0.25),
+            learning_rate=1e-3,
+        )
 
 
 def fit_autoencoder(

@@ -158,7 +158,7 @@ def sample(args: argparse.Namespace) -> Answer:
     conditions = conditions_from(args.where, gan.schema_) or None
     rows = gan.sample(args.n, conditions=conditions, steps=args.steps, random_state=args.seed)
     if args.output == "-":
-        _write_csv(rows, excel_safe=args.excel_safe)
+        _print_csv(rows, excel_safe=args.excel_safe)
     else:
         write_table(rows, args.output, excel_safe=args.excel_safe)
         _say(args, f"wrote {args.n} rows to {args.output}")
@@ -454,13 +454,10 @@ def _demo_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train.reset_index(drop=True), holdout.reset_index(drop=True)
 
 
-def _write_csv(rows: Any, *, excel_safe: bool = False) -> None:
-    import pyarrow.csv
+def _print_csv(rows: Any, *, excel_safe: bool = False) -> None:
+    from synthgan.io import write_csv
 
-    from synthgan.io import escape_formulas, read_table
-
-    table = read_table(rows)
-    pyarrow.csv.write_csv(escape_formulas(table) if excel_safe else table, sys.stdout.buffer)
+    write_csv(rows, sys.stdout.buffer, excel_safe=excel_safe)
     sys.stdout.buffer.flush()
 
 

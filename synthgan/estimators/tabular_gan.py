@@ -31,14 +31,14 @@ from synthgan.estimators.weights import with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.generation import TableSampler
+from synthgan.generation import TableSampler, in_batches
 from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.privacy import DifferentialPrivacy
-from synthgan.runs import Callback
+from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
 
 if TYPE_CHECKING:
@@ -246,15 +246,8 @@ class TabularGAN(BaseSynthesizer):
             seed=seed,
             run=run,
         )
-        networks, self.history_ = on_device(device, lambda device: train(device=device))
-        self._publish(networks)
-        self.n_rows_ = len(tokens)
-        self.suppressed_ = suppressed
-        self.privacy_ = None
-        self._form = form
-        form.publish(self)
-        self.seconds_ = run.finish()
-        return self
+        networks, history = on_device(device, lambda device: train(device=device))
+        return self._publish(run, form, networks, history, len(tokens), suppressed, None)
 
     def _fit_privately(
         self,
@@ -281,20 +274,31 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        self._publish(TableNetworks(release.generator, LatentChoice(), None))
-        self.history_, self.n_rows_ = release.history, release.n_rows
-        self.suppressed_, self.privacy_ = {}, release.privacy
-        self._form = TableForm(
-            release.encoder,
-            container.of(table.column_names, release.encoder.schema.names),
-            y is not None,
-            named,
-        )
-        self._form.publish(self)
+        kept = container.of(table.column_names, release.encoder.schema.names)
+        form = TableForm(release.encoder, kept, y is not None, named)
+        networks = TableNetworks(release.generator, LatentChoice(), None)
+        history, n_rows = release.history, release.n_rows
+        return self._publish(run, form, networks, history, n_rows, {}, release.privacy)
+
+    def _publish(
+        self,
+        run: Run,
+        form: TableForm,
+        networks: TableNetworks,
+        history: list[dict[str, Any]],
+        n_rows: int,
+        suppressed: dict[str, float],
+        privacy: dict[str, Any] | None,
+    ) -> Self:
+        """Set the attributes of a fitted model, the fit being done."""
+        self._set_networks(networks)
+        self._form, self.history_, self.n_rows_ = form, history, n_rows
+        self.suppressed_, self.privacy_ = suppressed, privacy
+        form.publish(self)
         self.seconds_ = run.finish()
         return self
 
-    def _publish(self, networks: TableNetworks) -> None:
+    def _set_networks(self, networks: TableNetworks) -> None:
         self._networks = networks
         self.generator_, self.joint_ = networks.generator, networks.joint
         self.steps_, self.step_costs_ = networks.steps, networks.step_costs
@@ -380,16 +384,8 @@ class TabularGAN(BaseSynthesizer):
         check_is_fitted(self)
         check_number("sample_iter", "start", start, int, 0, 2**62)
         check_number("sample_iter", "batch_rows", batch_rows, int, 1, 2**31)
-        held: list[pa.Table] = []
-        for table in self._blocks(n_samples, conditions, steps, random_state, start):
-            held.append(table)
-            while sum(map(len, held)) >= batch_rows:
-                whole = pa.concat_tables(held)
-                yield whole.slice(0, batch_rows).combine_chunks().to_batches()[0]
-                held = [whole.slice(batch_rows)]
-        rest = pa.concat_tables(held).combine_chunks()
-        if rest.num_rows:
-            yield rest.to_batches()[0]
+        blocks = self._blocks(n_samples, conditions, steps, random_state, start)
+        yield from in_batches(blocks, batch_rows)
 
     def _blocks(
         self,
@@ -599,7 +595,7 @@ class TabularGAN(BaseSynthesizer):
         loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
         loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
         loaded.seconds_ = float(model["seconds"])
-        loaded._publish(TableNetworks.from_model(model, tensors, form, device))
+        loaded._set_networks(TableNetworks.from_model(model, tensors, form, device))
         return loaded
 
 

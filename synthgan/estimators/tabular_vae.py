@@ -263,7 +263,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                 error,
                 kept.to(device),
                 held_out.to(device),
-                self.options or _options(len(codes)),
+                self.options or AutoencoderOptions.for_rows(len(codes)),
                 variational=self.variational,
                 seed=seed,
                 run=run,
@@ -494,13 +494,3 @@ def _latent_rows(encoder: RowEncoder, decoder: RowDecoder, form: TableForm) -> L
     for network in (encoder, decoder):
         network.eval().requires_grad_(False)
     return LatentRows(encoder, decoder, hidden)
-
-
-def _options(n_rows: int) -> AutoencoderOptions:
-    """Return options for a table of `n_rows`: batches and steps grow with it."""
-    batch = 2 ** int(np.ceil(np.log2(max(n_rows, 1) / 16)))
-    return AutoencoderOptions(
-        batch_size=min(max(batch, 128), 1024),
-        steps=int(2000 * min(n_rows / 10_000, 1.0) ** 0.25),
-        learning_rate=1e-3,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,7 +15,7 @@ from typing import Any
 from synthgan.evaluate.report import NO_GUARANTEE, Report
 from synthgan.evaluate.score import REFERENCES, Score
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.files import write_text
+from synthgan.files import digest_of_file, read_text, write_text
 
 __all__ = ["Card", "Verification", "data_card", "model_card", "verify"]
 
@@ -45,15 +44,13 @@ class Card:
     @classmethod
     def read(cls, path: _Path) -> Card:
         """Read a card from a ``.json`` file; raises DataError if it is none or above 10 MB."""
+        text = read_text(path, MAX_BYTES)
         try:
-            with Path(path).open("rb") as handle:
-                raw = handle.read(MAX_BYTES + 1)
-            if len(raw) > MAX_BYTES:
-                raise DataError(f"The file is larger than {MAX_BYTES} bytes.")
-            return cls(json.loads(raw.decode("utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
-            known = error if isinstance(error, DataError) else getattr(error, "strerror", None)
-            raise DataError(f"Cannot read {path}: {known or 'it is not JSON.'}") from None
+            return cls(json.loads(text))
+        except DataError as error:
+            raise DataError(f"Cannot read {path}: {error}") from None
+        except (ValueError, RecursionError):
+            raise DataError(f"Cannot read {path}: it is not JSON.") from None
 
     def write(self, path: _Path) -> None:
         """Write the card to a ``.md`` or ``.json`` file, whole or not at all."""
@@ -167,14 +164,7 @@ def _card(kind: str, report: Report | None, path: _Path | None, model: Any) -> C
 
 
 def _facts(path: _Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-            return {"name": Path(path).name, "bytes": handle.tell(), "sha256": digest.hexdigest()}
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+    return {"name": Path(path).name, **digest_of_file(path)}
 
 
 def _check(card: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree  # nosec B405 # XML is written, never read
 
@@ -16,7 +15,8 @@ import yaml
 
 from synthgan.evaluate.report import Report
 from synthgan.evaluate.score import Score
-from synthgan.exceptions import DataError, ParameterError
+from synthgan.exceptions import ParameterError
+from synthgan.files import read_text
 
 __all__ = ["Gate", "GateResult", "Outcome", "Rule"]
 
@@ -177,12 +177,17 @@ class Gate:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Gate:
-        """Read a gate from a file of YAML or JSON; ParameterError names the key and the fix."""
+        """Read a gate from a file of YAML or JSON, at most 100 kB.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, is no text, or is longer.
+        ParameterError
+            If it is no gate; names the key and the fix.
+        """
         try:
-            with Path(path).open("rb") as handle:
-                return cls.from_dict(_parse(handle.read(MAX_BYTES + 1)))
-        except OSError as error:
-            raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+            return cls.from_dict(_parse(read_text(path, MAX_BYTES)))
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from None
 
@@ -214,11 +219,9 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, "-0123456789")
 
 
-def _parse(raw: bytes) -> Any:
-    if len(raw) > MAX_BYTES:
-        raise ParameterError(f"larger than {MAX_BYTES} bytes; a gate is a short list of rules.")
+def _parse(text: str) -> Any:
     try:
-        text, depth = raw.decode("utf-8"), 0
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)

@@ -249,10 +249,13 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(DataError, match=r"Cannot read .*no\.json: No such file"):
         Card.read(tmp_path / "no.json")
     bad = tmp_path / "bad.json"
-    for content in (b"", b"{", b"\xff\xff", b"# Data card", b"[" * 100_000):
+    for content in (b"", b"{", b"# Data card", b"[" * 100_000):
         bad.write_bytes(content)
         with pytest.raises(DataError, match="it is not JSON"):
             Card.read(bad)
+    bad.write_bytes(b"\xff\xff")
+    with pytest.raises(DataError, match="it is not a text in UTF-8"):
+        Card.read(bad)
 
 
 def test_a_file_may_not_be_long(card, tmp_path):
@@ -261,7 +264,7 @@ def test_a_file_may_not_be_long(card, tmp_path):
     path.write_bytes(text.ljust(MAX_BYTES))
     assert Card.read(path).to_dict() == card.to_dict()
     path.write_bytes(text.ljust(MAX_BYTES + 1))
-    with pytest.raises(DataError, match=f"larger than {MAX_BYTES} bytes"):
+    with pytest.raises(DataError, match=f"larger than {MAX_BYTES:,} bytes"):
         Card.read(path)
 
 
