@@ -42,8 +42,8 @@ def run(folder: Path) -> dict[str, Any]:
     from synthgan.adversarial.rows import fit_adversarial
     from synthgan.estimators.table_form import split_rows
     from synthgan.few_steps import GroupLikelihood, step_cost
-    from synthgan.likelihood import calibrate
     from synthgan.networks.rows import LatentClasses, RowCritic
+    from synthgan.raking import rake
     from synthgan.runs import Run
     from synthgan.sampling import Sampler
     from synthgan.schedules import Schedule
@@ -71,7 +71,7 @@ def run(folder: Path) -> dict[str, Any]:
     refined.bias.zero_()  # raked anew, as in a fit, or the comparison would not be fair
     raked = Sampler(generator, sampler.sampler.precision, refined, schedule)
     for steps in [s for s in STEPS if s < len(sizes)]:
-        calibrate(raked, refined.bias_of(steps), codes, steps=steps, seed=0)
+        rake(raked, refined.bias_of(steps), codes, steps=steps, seed=0)
     anything = Schedule(np.zeros_like(schedule.dependence))
     variants = {
         "any columns": (None, anything),

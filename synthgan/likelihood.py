@@ -12,18 +12,13 @@ from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.options import TrainingOptions
-from synthgan.runs import Deadline, Run
-from synthgan.sampling import Sampler
+from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
-__all__ = ["calibrate", "draw_masks", "fit_likelihood", "validation_loss"]
+__all__ = ["draw_masks", "fit_likelihood", "validation_loss"]
 
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
-#: Rows of a round of raking, in many orders of few rows each, since it is the orders that differ;
-#: fewer, but four for every training row, in small tables, whose own shares are vague.
-_RAKING_ROWS, _LEAST_RAKING_ROWS, _ORDER_ROWS, _FEW_STEP_ORDER_ROWS = 16_384, 2048, 128, 256
-_FEWEST_ORDERS = 8
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -34,8 +29,8 @@ def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
     Tensor, shape (rows, variables), bool
     """
     visible = torch.randint(0, variables, (rows, 1), generator=generator)
-    rank = torch.rand((rows, variables), generator=generator).argsort(1).argsort(1)
-    return rank < visible
+    draws = torch.rand((rows, variables), generator=generator)
+    return draws < draws.sort(1).values.gather(1, visible)
 
 
 def fit_likelihood(
@@ -127,57 +122,3 @@ def validation_loss(
             logits = generator.logits(generator.features(part, mask))
         total += float(masked_cross_entropy(logits, part, mask)) * len(part)
     return total / len(rows)
-
-
-@torch.no_grad()
-def calibrate(
-    sampler: Sampler,
-    bias: Tensor,
-    tokens: Tensor,
-    *,
-    steps: int,
-    seed: int,
-    rounds: int = 2,
-    deadline: Deadline | None = None,
-) -> None:
-    """Shift biases so that samples have the marginals of the training rows.
-
-    Stochastic steps leave every prediction off by a few per cent, and a sample adds these up over
-    the order in which its columns are drawn. Each round multiplies the odds of every level by the
-    ratio of its observed share to its mean share in samples of the model (raking).
-
-    Parameters
-    ----------
-    sampler : Sampler
-    bias : Tensor, shape (sum of sizes,)
-        What `sampler` adds to the logits; changed in place.
-    tokens : Tensor, shape (rows, variables), integer
-        Training rows.
-    steps : int
-        Of the samples.
-    seed : int
-    rounds : int
-    deadline : Deadline, optional
-        After it, a round ends with the orders that it has, and no other begins.
-    """
-    sizes = sampler.generator.sizes
-    wanted = min(max(4 * len(tokens), _LEAST_RAKING_ROWS), _RAKING_ROWS)
-    if steps < len(sizes):  # there are fewer orders
-        orders, rows = wanted // _FEW_STEP_ORDER_ROWS, _FEW_STEP_ORDER_ROWS
-    else:
-        orders, rows = min(wanted // _ORDER_ROWS, max(3000 // len(sizes), 16)), _ORDER_ROWS
-    observed = [
-        (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
-        for j, size in enumerate(sizes)
-    ]
-    floor = 0.5 / (orders * rows)
-
-    def stop(done: int) -> bool:
-        return deadline is not None and deadline.used >= 1 and done >= _FEWEST_ORDERS
-
-    for number in range(rounds):
-        if number and stop(_FEWEST_ORDERS):
-            break
-        drawn = sampler.expected_shares(seed + number, orders, rows, steps, stop)
-        ratios = [a / b.clamp_min(floor) for a, b in zip(observed, drawn, strict=True)]
-        bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log())

@@ -6,7 +6,7 @@ the rows do not depend on how many are asked for, nor on batch sizes, threads or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +29,10 @@ BLOCK = 512
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
+
+#: Orders by which mean probabilities are estimated: one for every row, if there are at most so
+#: many variables; more of them would make for many products of few rows.
+_OWN_ORDERS, _TALLIED_ORDERS, _TALLIED_SPLITS = 32, 16, 8
 
 #: Classes times tokens up to which the first step draws from one table for all rows (about 200 MB).
 MOST_START_SHARES = 2**22
@@ -343,35 +347,53 @@ class Sampler:
         return self.predictor.log_probabilities(self.predictor.features(total), variable)
 
     @torch.no_grad()
-    def expected_shares(
-        self,
-        seed: int,
-        orders: int,
-        rows: int,
-        steps: int,
-        stop: Callable[[int], bool] = lambda done: False,
-    ) -> list[Tensor]:
+    def expected_shares(self, seed: int, number: int, rows: int, steps: int) -> list[Tensor]:
         """Return the shares of tokens that samples of so many steps have on average.
 
-        Means of the probabilities from which `rows` rows were drawn in each of several `orders`;
-        they are far less noisy than the shares of the drawn tokens. `stop` is asked after each
-        order whether so many are enough.
+        Means of the probabilities from which rows are drawn; they are far less noisy than the
+        shares of the drawn tokens. What is drawn depends on `seed` and `number`. One variable a
+        step, each row has an order of its own, or, if there are many variables, one of a few;
+        groups are shared by a quarter of the rows.
 
         Returns
         -------
         list of Tensor, one of shape (tokens,) per variable
         """
         sizes = self.generator.sizes
+        rng = numpy_generator(seed, "shares", number)
         tally = torch.zeros(sum(sizes), device=self.device)
         self._starts.clear()  # biases may have changed
-        codes = torch.zeros((rows, len(sizes)), dtype=torch.long, device=self.device)
-        known = torch.zeros_like(codes, dtype=torch.bool)
-        for number in range(orders):
-            rng = numpy_generator(seed, "shares", number)
-            groups = self._groups(range(len(sizes)), steps, rng)
-            uniforms, latents = self._uniforms(rng, rows), self._latents(rng, rows, groups)
-            free = [None] * len(sizes)
-            self._reveal(codes, known, groups, uniforms, free, latents, tally=tally)
-            if stop(number + 1):
-                break
-        return list(torch.split(tally / ((number + 1) * rows), list(sizes)))
+        if steps >= len(sizes):
+            self._tally_in_turn(rng, rows, tally)
+        else:
+            free, part = [None] * len(sizes), -(-rows // _TALLIED_SPLITS)
+            codes = torch.zeros((part, len(sizes)), dtype=torch.long, device=self.device)
+            known = torch.zeros_like(codes, dtype=torch.bool)
+            rows = part * _TALLIED_SPLITS
+            for _ in range(_TALLIED_SPLITS):
+                groups = self._groups(range(len(sizes)), steps, rng)
+                uniforms, latents = self._uniforms(rng, part), self._latents(rng, part, groups)
+                self._reveal(codes, known, groups, uniforms, free, latents, tally=tally)
+        return list(torch.split(tally / rows, list(sizes)))
+
+    def _tally_in_turn(self, rng: np.random.Generator, rows: int, tally: Tensor) -> None:
+        """Draw rows one variable at a time, in many orders at once; add up all probabilities."""
+        predictor, n_variables = self.predictor, len(self.generator.sizes)
+        distinct = rows if n_variables <= _OWN_ORDERS else min(rows, _TALLIED_ORDERS)
+        plain = np.broadcast_to(np.arange(n_variables), (distinct, n_variables))
+        orders = torch.from_numpy(rng.permuted(plain, axis=1)).to(self.device)
+        orders = orders[torch.arange(rows, device=self.device) * distinct // rows]
+        uniforms = self._uniforms(rng, rows)
+        hidden = predictor.visible_only(orders[:1], torch.zeros_like(orders[:1], dtype=torch.bool))
+        total = predictor.total(hidden).repeat(rows, 1)
+        bias = predictor.bias()
+        for turn in orders.T:
+            features = predictor.features(total)
+            present, counts = turn.unique(return_counts=True)
+            parts = torch.split(turn.argsort(), counts.tolist())
+            for j, places in zip(present.tolist(), parts, strict=True):
+                shares = predictor.scores(features[places], [j], bias).softmax(1)
+                tally[predictor.parts[j]] += shares.sum(0)
+                drawn = draw_one(shares, uniforms[places, j : j + 1])[:, None]
+                before = predictor.total(hidden[:, [j]], [j])
+                total[places] += predictor.total(drawn, [j]) - before

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from synthgan._runtime import torch_generator
-from synthgan.likelihood import calibrate, fit_likelihood, validation_loss
+from synthgan.likelihood import fit_likelihood, validation_loss
 from synthgan.networks.rows import RowGenerator
 from synthgan.options import TrainingOptions
-from synthgan.runs import Run
+from synthgan.raking import rake
+from synthgan.runs import Deadline, Run
 from synthgan.sampling import Sampler
 
 ROWS = 4000
@@ -69,8 +70,23 @@ def test_raking_restores_marginals(trained: RowGenerator, tokens: torch.Tensor) 
     with torch.no_grad():
         trained.bias[:3] += torch.tensor([0.4, -0.3, 0.2])
     exact = torch.bincount(tokens[:, 0], minlength=3) / ROWS
-    before = (Sampler(trained).expected_shares(9, 50, 128, 3)[0] - exact).abs().sum()
-    calibrate(Sampler(trained), trained.bias, tokens, steps=3, seed=0, rounds=4)
-    after = (Sampler(trained).expected_shares(9, 50, 128, 3)[0] - exact).abs().sum()
+    before = (Sampler(trained).expected_shares(9, 0, 6400, 3)[0] - exact).abs().sum()
+    rake(Sampler(trained), trained.bias, tokens, steps=3, seed=0)
+    after = (Sampler(trained).expected_shares(9, 0, 6400, 3)[0] - exact).abs().sum()
     assert before > 0.1
     assert after < 0.02
+
+
+def test_raking_ends_after_a_round_when_time_is_up(
+    trained: RowGenerator, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    made = Sampler.expected_shares
+
+    def counted(self, seed, number, rows, steps):
+        rounds.append(number)
+        return made(self, seed, number, rows, steps)
+
+    monkeypatch.setattr(Sampler, "expected_shares", counted)
+    rake(Sampler(trained), trained.bias, tokens, steps=3, seed=0, deadline=Deadline(0.0, 1e-9))
+    assert rounds == [0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -100,14 +102,27 @@ def test_known_cells_stay(generator: RowGenerator) -> None:
 
 
 def test_expected_shares_are_those_of_the_chain_rule(generator: RowGenerator) -> None:
-    exact = np.zeros((3, 4, 2))
-    for number in range(100):
-        groups = random_groups(range(3), 3, numpy_generator(1, "shares", number))
-        exact += chain_rule(generator, tuple(flat(groups))).reshape(3, 4, 2) / 100
-    found = Sampler(generator).expected_shares(1, 100, 128, 3)
+    orders = list(itertools.permutations(range(3)))
+    exact = sum(chain_rule(generator, order).reshape(3, 4, 2) for order in orders) / len(orders)
+    found = Sampler(generator).expected_shares(1, 0, 12_800, 3)
     for j, shares in enumerate(found):
         others = tuple(k for k in range(3) if k != j)
         np.testing.assert_allclose(shares, exact.sum(others), atol=0.01)
+
+
+def test_expected_shares_with_fewer_orders_than_rows(generator, monkeypatch):
+    """As in tables of many variables: each of 16 orders is that of a sixteenth of the rows."""
+    monkeypatch.setattr("synthgan.sampling._OWN_ORDERS", 2)
+    exact = np.zeros((3, 4, 2))
+    for number in range(40):
+        plain = np.broadcast_to(np.arange(3), (16, 3))
+        for order in numpy_generator(1, "shares", number).permuted(plain, axis=1):
+            exact += chain_rule(generator, tuple(order.tolist())).reshape(3, 4, 2) / 640
+    found = [Sampler(generator).expected_shares(1, number, 320, 3) for number in range(40)]
+    for j in range(3):
+        others = tuple(k for k in range(3) if k != j)
+        mean = torch.stack([shares[j] for shares in found]).mean(0)
+        np.testing.assert_allclose(mean, exact.sum(others), atol=0.01)
 
 
 def test_latent_classes_only_touch_groups(generator: RowGenerator) -> None:

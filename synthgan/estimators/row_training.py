@@ -25,9 +25,10 @@ from synthgan.few_steps import (
     fit_classes,
     fit_start,
 )
-from synthgan.likelihood import calibrate, fit_likelihood
+from synthgan.likelihood import fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
+from synthgan.raking import rake
 from synthgan.runs import Run
 from synthgan.sampling import MOST_START_SHARES, Sampler
 from synthgan.schedules import Schedule, mutual_information
@@ -84,8 +85,8 @@ def train_rows(
     )
     logger.info("likelihood phase ended: %s", result.reason)
     sampler = Sampler(generator, precision)
-    rake = functools.partial(calibrate, tokens=tokens, seed=seed, deadline=run.deadline)
-    rake(sampler, generator.bias, steps=len(sizes))
+    match = functools.partial(rake, tokens=tokens, seed=seed, deadline=run.deadline)
+    match(sampler, generator.bias, steps=len(sizes))
     generator.eval().requires_grad_(False)
     schedule = Schedule(mutual_information(codes, sizes, seed))
     likelihood, history = GroupLikelihood(sampler.predictor), result.history
@@ -118,7 +119,7 @@ def train_rows(
         classes.eval().requires_grad_(False)
         sampler = Sampler(generator, precision, classes, schedule)
         for k in (k for k in STEPS if k < len(sizes)):
-            rake(sampler, classes.bias_of(k), steps=k)
+            match(sampler, classes.bias_of(k), steps=k)
     steps, costs = choose_steps(likelihood, schedule, classes, tokens[held_out])
     logger.info("steps of a sample: %d; costs %s", steps, costs)
     return TableNetworks(generator, classes, schedule, steps, costs), history
