@@ -1,9 +1,8 @@
-"""Second phase of a fit: learn to draw the columns of one step together, and how many to take.
+"""Second phase of a fit: learn to draw the columns of one step together.
 
 After the first phase the columns of one step are independent, given what is visible. A
 :class:`~synthgan.networks.rows.LatentClasses` makes them a mixture of products, and is trained by
-the likelihood of that mixture; the rest of the generator stays as it is. What few steps cost is
-then a number: the log-likelihood that unseen rows lose against one column a step.
+the likelihood of that mixture; the rest of the generator stays as it is.
 """
 
 from __future__ import annotations
@@ -28,23 +27,15 @@ from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 __all__ = [
     "STEPS",
     "GroupLikelihood",
-    "choose_steps",
     "few_step_loss",
     "fit_classes",
     "fit_start",
-    "step_cost",
 ]
 
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
-#: Rows by which numbers of steps are compared, and cells in them. If there are `_MANY` rows,
-#: several splits of the columns share them; if not, each of a few splits is tried on all.
-_ROWS, _CELLS, _MANY, _SPLITS, _SPLITS_OF_FEW = 4096, 100_000, 512, 8, 2
-#: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
-#: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
-TOLERANCE = 0.04
-#: More steps than this save little time against one column a step.
-_MOST_STEPS = 16
+#: Validation rows by which classes are judged.
+_ROWS = 4096
 #: Peak learning rates. The classes of the first step have nothing visible to lean on, and go far.
 _RATE, _START_RATE = 3e-3, 0.02
 #: Steps in which these are learned; later they learn rows by heart.
@@ -301,64 +292,3 @@ def few_step_loss(
             groups = schedule.groups(range(tokens.shape[1]), steps, rng)
             losses.append(-float(likelihood.of_rows(rows, groups, classes).mean()))
     return float(np.mean(losses))
-
-
-def step_cost(
-    likelihood: GroupLikelihood,
-    schedule: Schedule,
-    classes: LatentClasses | None,
-    tokens: Tensor,
-    steps: int,
-) -> dict[str, float]:
-    """Return what `steps` steps cost against one column a step, in the same order.
-
-    Parameters
-    ----------
-    likelihood : GroupLikelihood
-    schedule : Schedule
-    classes : LatentClasses or None
-    tokens : Tensor, shape (rows, variables), integer
-        Rows that the model has not seen.
-    steps : int
-
-    Returns
-    -------
-    dict
-        ``steps``, ``cost`` (nats per row) and ``error`` (its standard error).
-    """
-    variables = tokens.shape[1]
-    rows = tokens[: int(np.clip(_CELLS // variables, 256, _ROWS))].long()
-    shared = len(rows) >= _MANY
-    rng = numpy_generator(0, "costs", steps)
-    lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    for number in range(_SPLITS if shared else _SPLITS_OF_FEW):
-        part = slice(number, None, _SPLITS) if shared else slice(None)
-        groups = schedule.groups(range(variables), steps, rng)
-        single = [[j] for group in groups for j in rng.permutation(group).tolist()]
-        lost[part] += likelihood.of_rows(rows[part], single, None)
-        lost[part] -= likelihood.of_rows(rows[part], groups, classes)
-    if not shared:
-        lost /= _SPLITS_OF_FEW
-    error = float(lost.std()) / max(len(rows), 1) ** 0.5 if len(rows) > 1 else 0.0
-    return {"steps": steps, "cost": float(lost.mean()), "error": error}
-
-
-def choose_steps(
-    likelihood: GroupLikelihood, schedule: Schedule, classes: LatentClasses | None, tokens: Tensor
-) -> tuple[int, list[dict[str, float]]]:
-    """Return the fewest steps that change next to nothing, and what fewer ones cost.
-
-    1, 2, 4, 8 and 16 steps are tried in turn, until a cost, of either sign, and its standard error
-    are at most 0.04 nats per row together; if none are, as in small tables, where few rows can
-    tell, it takes as many steps as there are variables. Parameters as for :func:`step_cost`.
-
-    A cost below zero is no gain: unseen rows of small tables are more likely under a mixture, which
-    hedges, but its samples are easier to tell from real rows.
-    """
-    variables = tokens.shape[1]
-    costs: list[dict[str, float]] = []
-    for steps in (2**k for k in range(_MOST_STEPS.bit_length()) if 2**k < variables):
-        costs.append(step_cost(likelihood, schedule, classes, tokens, steps))
-        if abs(costs[-1]["cost"]) + costs[-1]["error"] <= TOLERANCE:
-            return steps, costs
-    return variables, costs

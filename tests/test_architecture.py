@@ -19,6 +19,8 @@ LAYERS = [
     [
         "synthgan.generation",
         "synthgan.likelihood",
+        "synthgan.raking",
+        "synthgan.step_choice",
         "synthgan.marginals",
         "synthgan.adversarial",
         "synthgan.variational",

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from synthgan._runtime import torch_generator
-from synthgan.few_steps import GroupLikelihood, choose_steps, few_step_loss, fit_classes, fit_start
+from synthgan.few_steps import GroupLikelihood, few_step_loss, fit_classes, fit_start
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import TrainingOptions
@@ -16,6 +16,7 @@ from synthgan.raking import rake
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
+from synthgan.step_choice import choose_steps, step_cost
 
 SIZES = (3, 4, 2, 2)
 ROWS = torch.tensor(list(itertools.product(*map(range, SIZES))))
@@ -140,22 +141,35 @@ def test_classes_learn_that_coins_agree(coins):
 def test_steps_are_as_few_as_cost_nothing(generator, classes):
     """Rows drawn in one step want one step; rows drawn one by one want all of them."""
     schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
-    likelihood = GroupLikelihood(Predictor(generator, None))
-    sampler = Sampler(generator)
+    sampler = Sampler(generator, schedule=schedule)
     blocks = [sampler.draw_block(0, b, steps=4, weights=[None] * 4) for b in range(4)]
     rows = torch.cat(blocks)
-    steps, costs = choose_steps(likelihood, schedule, None, rows)
+    steps, costs = choose_steps(sampler, rows)
     assert steps == 4
     assert [cost["steps"] for cost in costs] == [1, 2]
-    assert min(cost["cost"] for cost in costs) > 0.05
+    assert min(cost["divergence"] for cost in costs) > 0.5
     flat = RowGenerator(SIZES, (0,) * 4, width=16, depth=1)
     flat.reset(torch_generator(0, "test"), torch.zeros(sum(SIZES)))
     with torch.no_grad():
         flat.inputs.free.zero_()
     flat.eval().requires_grad_(False)
-    steps, costs = choose_steps(GroupLikelihood(Predictor(flat, None)), schedule, None, rows)
+    steps, costs = choose_steps(Sampler(flat, schedule=schedule), rows)
     assert steps == 1
     assert abs(costs[0]["cost"]) < 1e-4
+    assert abs(costs[0]["divergence"]) < 1e-4
+
+
+def test_divergence_sees_what_unseen_rows_do_not(generator):
+    """Rows that one step explains better than the chain: its cost is below zero, yet it differs."""
+    schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
+    sampler = Sampler(generator, schedule=schedule)
+    rng = np.random.default_rng(0)
+    rows = torch.cat([sampler.draw(rng, 512, [[0, 1, 2, 3]]) for _ in range(4)])
+    found = step_cost(sampler, rows, 1)
+    assert found["cost"] < -10 * found["error"] < 0
+    assert found["divergence"] == pytest.approx(-found["cost"], rel=0.3)
+    assert found["divergence"] > 0.5
+    assert choose_steps(sampler, rows)[0] == 4
 
 
 def test_raking_of_few_steps_restores_marginals(generator, classes):

@@ -20,7 +20,6 @@ from synthgan.estimators.table_networks import TableNetworks
 from synthgan.few_steps import (
     STEPS,
     GroupLikelihood,
-    choose_steps,
     few_step_loss,
     fit_classes,
     fit_start,
@@ -32,6 +31,7 @@ from synthgan.raking import rake
 from synthgan.runs import Run
 from synthgan.sampling import MOST_START_SHARES, Sampler
 from synthgan.schedules import Schedule, mutual_information
+from synthgan.step_choice import choose_steps
 
 __all__ = ["train_rows"]
 
@@ -120,7 +120,7 @@ def train_rows(
         sampler = Sampler(generator, precision, classes, schedule)
         for k in (k for k in STEPS if k < len(sizes)):
             match(sampler, classes.bias_of(k), steps=k)
-    steps, costs = choose_steps(likelihood, schedule, classes, tokens[held_out])
+    steps, costs = choose_steps(Sampler(generator, precision, classes, schedule), tokens[held_out])
     logger.info("steps of a sample: %d; costs %s", steps, costs)
     return TableNetworks(generator, classes, schedule, steps, costs), history
 

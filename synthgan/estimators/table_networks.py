@@ -37,9 +37,9 @@ class TableNetworks:
     schedule : Schedule or None
         Which columns are drawn together; None if there is no column, or if it does not matter.
     steps : int
-        The fewest that cost next to nothing.
+        The fewest that lose nothing measurable.
     step_costs : list of dict
-        What few steps cost; see :func:`synthgan.few_steps.choose_steps`.
+        What few steps change; see :func:`synthgan.step_choice.choose_steps`.
     """
 
     generator: RowGenerator | MixtureGenerator

@@ -106,11 +106,12 @@ class TabularGAN(BaseSynthesizer):
         What ties columns that are drawn in one step: latent classes, or the latent row of a private
         mixture. None if unseen rows were no more likely with classes.
     steps_ : int
-        Groups in which columns are drawn unless a call says otherwise: the fewest that cost next to
-        nothing.
+        Groups in which columns are drawn unless a call says otherwise: the fewest that lose nothing
+        measurable; see :func:`synthgan.step_choice.choose_steps`.
     step_costs_ : list of dict
-        What fewer steps cost: ``cost``, the log-likelihood that unseen rows lose against one column
-        a step, in nats, and its standard ``error``.
+        What fewer steps change: ``cost``, the log-likelihood that unseen rows lose against one
+        column a step, in nats; its standard ``error``; and ``divergence``, what rows of so many
+        steps lose themselves.
     privacy_ : dict or None
         What a private fit promises (``"text"``), and what it was charged.
     history_ : list of dict

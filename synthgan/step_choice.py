@@ -1,0 +1,96 @@
+"""Last part of a fit: how many steps a sample takes unless it is asked for others.
+
+Two numbers say what `k` steps change, against one column a step in the same order. The *cost* is
+the log-likelihood that unseen rows lose. It may be below zero: a network that fills one cell after
+the other has learned some of its training rows by heart, and classes forget them. But unseen rows
+of a small table are few, and a mixture that hedges does not look worse to them. The *divergence* is
+the log-likelihood that rows of `k` steps themselves lose. These can be drawn in any number.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgan._runtime import numpy_generator
+from synthgan.few_steps import GroupLikelihood
+from synthgan.networks.mixtures import LatentChoice
+from synthgan.sampling import Sampler
+
+__all__ = ["choose_steps", "step_cost"]
+
+#: Rows by which numbers of steps are compared, and cells in them. If there are `_MANY` rows,
+#: several splits of the columns share them; if not, each of a few splits is tried on all.
+_ROWS, _CELLS, _MANY, _SPLITS, _SPLITS_OF_FEW = 4096, 100_000, 512, 8, 2
+#: Rows drawn for each split.
+_DRAWN_ROWS = 64
+#: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
+#: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
+_MOST_COST = 0.04
+#: Nats by which rows may differ from those of one column a step. Up to here neither the AUC of a
+#: judge on test rows nor that of a classifier trained on them was worse, on six tables.
+_MOST_DIVERGENCE = 0.5
+#: More steps than this save little time against one column a step.
+_MOST_STEPS = 16
+
+
+def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
+    """Return what `steps` steps change against one column a step, in the same order.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        With a schedule.
+    tokens : Tensor, shape (rows, variables), integer
+        Rows that the model has not seen.
+    steps : int
+
+    Returns
+    -------
+    dict
+        ``steps``, ``cost`` (nats per row), ``error`` (its standard error) and ``divergence`` (nats
+        per row).
+    """
+    assert sampler.schedule is not None
+    classes = sampler.joint
+    assert not isinstance(classes, LatentChoice)
+    variables = tokens.shape[1]
+    rows = tokens[: int(np.clip(_CELLS // variables, 256, _ROWS))].long()
+    shared = len(rows) >= _MANY
+    likelihood = GroupLikelihood(sampler.predictor)
+    rng = numpy_generator(0, "costs", steps)
+    lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    apart = 0.0
+    splits = _SPLITS if shared else _SPLITS_OF_FEW
+    for number in range(splits):
+        part = slice(number, None, splits) if shared else slice(None)
+        groups = sampler.schedule.groups(range(variables), steps, rng)
+        single = [[j] for group in groups for j in rng.permutation(group).tolist()]
+        drawn = sampler.draw(rng, _DRAWN_ROWS, groups)
+        both = torch.cat([rows[part], drawn])
+        gained = likelihood.of_rows(both, groups, classes)
+        gained -= likelihood.of_rows(both, single, None)
+        lost[part] -= gained[: len(rows[part])]
+        apart += float(gained[-_DRAWN_ROWS:].mean()) / splits
+    if not shared:
+        lost /= splits
+    error = float(lost.std()) / max(len(rows), 1) ** 0.5 if len(rows) > 1 else 0.0
+    return {"steps": steps, "cost": float(lost.mean()), "error": error, "divergence": apart}
+
+
+def choose_steps(sampler: Sampler, tokens: Tensor) -> tuple[int, list[dict[str, float]]]:
+    """Return the fewest steps that lose nothing measurable, and what they and fewer change.
+
+    1, 2, 4, 8 and 16 steps are tried in turn, until the cost and its standard error are at most
+    0.04 nats per row together, and the divergence at most 0.5. If they never are, it takes as many
+    steps as there are variables. Parameters as for :func:`step_cost`.
+    """
+    variables = tokens.shape[1]
+    costs: list[dict[str, float]] = []
+    for steps in (2**k for k in range(_MOST_STEPS.bit_length()) if 2**k < variables):
+        costs.append(found := step_cost(sampler, tokens, steps))
+        likely = found["cost"] + found["error"] <= _MOST_COST
+        if likely and found["divergence"] <= _MOST_DIVERGENCE:
+            return steps, costs
+    return variables, costs
