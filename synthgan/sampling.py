@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
@@ -35,6 +36,8 @@ CANDIDATES = 16
 #: Orders by which mean probabilities are estimated: one for every row, if there are at most so
 #: many variables; more of them would make for many products of few rows.
 _OWN_ORDERS, _TALLIED_ORDERS, _TALLIED_SPLITS = 32, 16, 8
+#: Rows of these products are a multiple of this: a kernel is made, and kept, for each shape.
+_ALIKE = 64
 
 #: Classes times tokens up to which the first step draws from one table for all rows (about 200 MB).
 MOST_START_SHARES = 2**22
@@ -421,7 +424,9 @@ class Sampler:
             present, counts = turn.unique(return_counts=True)
             parts = torch.split(turn.argsort(), counts.tolist())
             for j, places in zip(present.tolist(), parts, strict=True):
-                shares = predictor.scores(features[places], [j], bias).softmax(1)
+                padded = F.pad(places, (0, -len(places) % _ALIKE))  # by row 0
+                scores = predictor.scores(features[padded], [j], bias)
+                shares = scores[: len(places)].softmax(1)
                 tally[predictor.parts[j]] += shares.sum(0)
                 drawn = draw_one(shares, uniforms[places, j : j + 1])[:, None]
                 before = predictor.total(hidden[:, [j]], [j])
