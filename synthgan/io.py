@@ -69,15 +69,22 @@ def parse_arrow_type(text: str) -> pa.DataType:
     if text == "string_view":
         return pa.string_view()
     if match := re.fullmatch(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]", text):
-        return pa.timestamp(match[1], tz=match[2])
+        with contextlib.suppress(ValueError, LookupError, OSError):  # no such time zone
+            if match[2] is not None:
+                pa.lib.string_to_tzinfo(match[2])
+            return pa.timestamp(match[1], tz=match[2])
     if match := re.fullmatch(r"duration\[(s|ms|us|ns)\]", text):
         return pa.duration(match[1])
-    if match := re.fullmatch(r"time(32|64)\[(s|ms|us|ns)\]", text):
-        return pa.time32(match[2]) if match[1] == "32" else pa.time64(match[2])
+    if match := re.fullmatch(r"time32\[(s|ms)\]", text):
+        return pa.time32(match[1])
+    if match := re.fullmatch(r"time64\[(us|ns)\]", text):
+        return pa.time64(match[1])
     if match := re.fullmatch(r"decimal(32|64|128|256)\((\d{1,2}), (-?\d{1,2})\)", text):
         with contextlib.suppress(ValueError):  # more digits than the type has
             return getattr(pa, f"decimal{match[1]}")(int(match[2]), int(match[3]))
-    if match := re.fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", text):
+    if match := re.fullmatch(
+        r"dictionary<values=([^<]+), indices=(u?int\w+), ordered=([01])>", text
+    ):
         index, value = parse_arrow_type(match[2]), parse_arrow_type(match[1])
         return pa.dictionary(index, value, ordered=match[3] == "1")
     raise SchemaError(f"Unknown column type {text!r} in a schema.")
@@ -108,6 +115,10 @@ class Container:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Container:
         """Rebuild a container from :meth:`to_dict`."""
+        if data["kind"] not in ("pandas", "polars", "arrow", "numpy"):
+            raise ValueError("an unknown kind of table")
+        if not all(isinstance(label, (str, int)) for label in data["labels"]):
+            raise TypeError("a label is neither a text nor a number")
         return cls(str(data["kind"]), tuple(data["labels"]), tuple(map(str, data["dtypes"])))
 
     def never_missing(self, names: Sequence[str]) -> list[str]:

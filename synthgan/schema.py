@@ -8,11 +8,15 @@ no value of any row except what a user declares (levels, bounds) and, for column
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import decimal
 import json
+import math
+import numbers
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +49,55 @@ _LEVELLED = ("boolean", "categorical", "ordered")
 _ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key)$|^id[_\s-]", re.IGNORECASE)
 _MANY_LEVELS = 1000
 _MOST_BINS = 4096
+_TIMES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_cell(value: Any) -> bool:
+    """Whether a value can be that of a cell, and not a missing or an infinite one."""
+    if isinstance(value, _TIMES):
+        return bool(value == value)  # which NaT is not
+    is_number = isinstance(value, (numbers.Real, decimal.Decimal))
+    return bool(-math.inf < value < math.inf) if is_number else isinstance(value, (str, np.bool_))
+
+
+def _are_cells(values: Any) -> bool:
+    return _is_list(values) and all(map(_is_cell, values))
+
+
+def _are_edges(values: Any) -> bool:
+    return _are_cells(values) and not any(isinstance(x, (bool, np.bool_)) for x in values)
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+
+
+#: Field of a column -> whether a value is of its type, and what it must be. None passes where it is
+#: the default.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_text, "a text"),
+    "kind": (_is_text, "a text"),
+    "type": (_is_text, "a text"),
+    "levels": (_are_cells, "a list of texts, finite numbers, dates or booleans"),
+    "bounds": (_are_edges, "a list of finite numbers, dates or texts"),
+    "min_count": (_is_int, "an int >= 1"),
+    "rare": (_is_text, "a text"),
+    "bins": (
+        lambda value: _is_int(value) or (isinstance(value, tuple) and _are_edges(value)),
+        "an int, or a tuple of finite numbers, dates or texts",
+    ),
+    "spikes": (_are_edges, "a list of finite numbers, dates or texts"),
+    "decimals": (_is_int, "an int"),
+    "missing": (lambda value: isinstance(value, bool), "true or false"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +149,10 @@ class Column:
 
     def __post_init__(self) -> None:
         where = f"Column {self.name!r}"
+        for item in dataclasses.fields(self):
+            value, (is_good, wanted) = getattr(self, item.name), _FIELDS[item.name]
+            if not is_good(value) and not (value is None and item.default is None):
+                raise SchemaError(f"{where}: {item.name} must be {wanted}; got {_types(value)}.")
         if self.kind not in KINDS:
             raise SchemaError(
                 f"{where}: kind must be one of {', '.join(KINDS)}; got {self.kind!r}."
@@ -105,11 +162,11 @@ class Column:
             raise SchemaError(f"{where}: a column of type {self.type} cannot be {self.kind}.")
         if self.kind == "boolean" and not pa.types.is_boolean(arrow_type):
             raise SchemaError(f'{where}: type {self.type} is not boolean; use kind="categorical".')
-        if not isinstance(self.min_count, int) or self.min_count < 1:
+        if self.min_count < 1:
             raise SchemaError(f"{where}: min_count must be an int >= 1; got {self.min_count!r}.")
         if self.rare not in ("suppress", "placeholder"):
             raise SchemaError(f'{where}: rare must be "suppress" or "placeholder".')
-        if self.rare == "placeholder" and not _is_text(_value_type(arrow_type)):
+        if self.rare == "placeholder" and not _holds_text(_value_type(arrow_type)):
             raise SchemaError(f'{where}: rare="placeholder" needs a text column, not {self.type}.')
         if self.levels is not None:
             if self.kind not in ("categorical", "ordered"):
@@ -128,7 +185,7 @@ class Column:
         if (self.bins is not None or self.spikes is not None) and self.kind not in _NUMERIC:
             raise SchemaError(f"{where}: bins and spikes belong to numeric columns.")
         if isinstance(self.bins, tuple):
-            if not self.bins or list(self.bins) != sorted(set(self.bins)):
+            if not self.bins or not _is_ascending(self.bins):
                 raise SchemaError(f"{where}: bins must be a number of bins, or ascending edges.")
         elif self.bins is not None and not 1 <= self.bins <= _MOST_BINS:
             raise SchemaError(f"{where}: bins must lie in [1, {_MOST_BINS}]; got {self.bins!r}.")
@@ -158,7 +215,7 @@ class Column:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.default is dataclasses.MISSING or value != item.default:
-                out[item.name] = list(value) if isinstance(value, tuple) else value
+                out[item.name] = _to_json(value)
         return out
 
     @classmethod
@@ -167,7 +224,7 @@ class Column:
         known = {item.name for item in dataclasses.fields(cls)}
         if not isinstance(data, Mapping) or not {"name", "kind", "type"} <= set(data):
             raise SchemaError('Every column of a schema needs "name", "kind" and "type".')
-        if extra := sorted(set(data) - known):
+        if extra := sorted(set(data) - known, key=str):
             raise SchemaError(
                 f"Column {data['name']!r}: unknown field {extra[0]!r}; "
                 f"use {', '.join(sorted(known))}."
@@ -249,7 +306,9 @@ class Schema:
         **changes
             Fields of :class:`Column`, for example ``kind="categorical"`` or ``bounds=(0, 120)``.
         """
-        changed = Column.from_dict({**self[name].to_dict(), **changes})
+        old = self[name]
+        fields = {item.name: getattr(old, item.name) for item in dataclasses.fields(old)}
+        changed = Column.from_dict({**fields, **changes})
         return Schema(tuple(changed if c.name == name else c for c in self.columns))
 
     def to_dict(self) -> dict[str, Any]:
@@ -307,11 +366,34 @@ class Schema:
         return out
 
 
+def _is_ascending(values: tuple[Any, ...]) -> bool:
+    try:
+        return list(values) == sorted(set(values))
+    except TypeError:  # a date and a text, say
+        return False
+
+
+def _types(value: Any) -> str:
+    """Name the type of a value, and those inside a list: the values are nobody's business."""
+    inside = sorted({type(x).__name__ for x in value}) if _is_list(value) else []
+    return type(value).__name__ + (f" of {', '.join(inside)}" if inside else "")
+
+
+def _to_json(value: Any) -> Any:
+    """Return a field as JSON has it: lists, plain numbers, and texts for dates and decimals."""
+    if _is_list(value):
+        return [_to_json(x) for x in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    of_numpy = isinstance(value, np.generic) and not isinstance(value, _TIMES)
+    return value.item() if of_numpy else str(value)
+
+
 def _value_type(arrow_type: pa.DataType) -> pa.DataType:
     return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
-def _is_text(arrow_type: pa.DataType) -> bool:
+def _holds_text(arrow_type: pa.DataType) -> bool:
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(test(arrow_type) for test in tests)
 
@@ -328,7 +410,7 @@ def _family(arrow_type: pa.DataType) -> str:
     value = _value_type(arrow_type)
     if pa.types.is_null(value):
         return "any"
-    if _is_text(value):
+    if _holds_text(value):
         return "text"
     if pa.types.is_integer(value) or pa.types.is_floating(value) or pa.types.is_decimal(value):
         return "number"
@@ -424,16 +506,16 @@ def _kind_of(
     arrow_type = values.type
     if pa.types.is_dictionary(arrow_type) and arrow_type.ordered:
         chunk = values.unify_dictionaries().chunk(0)
-        return "ordered", tuple(chunk.dictionary.to_pylist())
+        return "ordered", tuple(chunk.dictionary.drop_null().to_pylist())
     if n_distinct == 1:
         return "constant", None
     if pa.types.is_boolean(arrow_type):
         return "boolean", None
     if pa.types.is_dictionary(arrow_type):
-        if _is_text(arrow_type.value_type):
+        if _holds_text(arrow_type.value_type):
             return _kind_of_text(name, values.cast(arrow_type.value_type), n_distinct, n_values)
         return "categorical", None
-    if _is_text(arrow_type):
+    if _holds_text(arrow_type):
         return _kind_of_text(name, values, n_distinct, n_values)
     if pa.types.is_integer(arrow_type):
         return _kind_of_integer(name, values, n_distinct, n_values), None

@@ -34,6 +34,7 @@ from synthgan.sampling import BLOCK
 __all__ = ["sample_shards"]
 
 MANIFEST = "_manifest.json"
+_ENTRY = {"rows": int, "bytes": int, "sha256": str}
 _TRIES = 4  # of what is missing, while no attempt brings a file
 
 
@@ -249,6 +250,9 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         found = json.loads(text)
         files = {str(name): dict(entry) for name, entry in found["files"].items()}
+        typed = [(entry[key], kind) for entry in files.values() for key, kind in _ENTRY.items()]
+        if not all(type(x) is kind for x, kind in [*typed, (found["seed"], int)]):
+            raise TypeError("a field is of another type")
         if not 0 <= found["seed"] < 2**63:
             raise ValueError("no seed")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -2,9 +2,10 @@
 
     python tests/fuzzing.py --executions 2000000 [--seed 0] [--only model ...] [--keep DIR]
 
-A mutation cuts, flips, overwrites, repeats or joins parts of good files. `Fuzzer.run` fails if a
-reader raises anything but the errors that it documents, takes more than five seconds, or more than
-256 MB beyond what was there. ``signed`` targets mutate what lies inside a model file and put right
+A mutation cuts, flips, overwrites, repeats or joins parts of good files; of a file of JSON, every
+other one replaces, removes or renames nodes of its tree instead. `Fuzzer.run` fails if a reader
+raises anything but the errors that it documents, takes more than five seconds, or more than 256 MB
+beyond what was there. ``signed`` targets mutate what lies inside a model file and put right
 checksums on it, so that the checks behind them are reached. Files that were found stay in
 ``tests/data/fuzz`` as ``<target>-<name>``, and `tests/test_fuzz.py` reads them again.
 """
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import functools
 import gzip
 import hashlib
 import io
 import json
+import math
 import resource
 import signal
 import sys
@@ -40,6 +43,7 @@ from PIL import Image
 
 from synthgan import load_model
 from synthgan.checkpoint import Checkpoint
+from synthgan.encoding import TableEncoder
 from synthgan.evaluate import evaluate
 from synthgan.evaluate.cards import Card, data_card
 from synthgan.evaluate.gate import Gate
@@ -108,6 +112,13 @@ def _resume(path: Path) -> None:
     Checkpoint(path, {"a": "b"}, 1, keep_seed=True).restore("phase", {"net": net})
 
 
+def _domain(path: Path) -> None:
+    domain = DifferentialPrivacy(1.0, 1e-7, domain=path).read_domain()
+    assert domain is not None
+    if all(column.is_declared for column in domain):
+        TableEncoder.declared(domain)
+
+
 def _ledger(path: Path) -> None:
     Ledger(path, epsilon=1.0, delta=1e-5).charge(0.01, mechanism="m")
 
@@ -166,6 +177,17 @@ def make_targets() -> dict[str, Target]:
         b"judge_by: value\nscores:\n  shape_error: {max: 2.0}\n  membership_auc: {max: 0.6}\n",
         json.dumps({"scores": {"membership_auc": {"max": 1}}}).encode(),
     ]
+    columns = [
+        {"name": "age", "kind": "integer", "type": "int64", "bounds": [0, 99], "bins": 5},
+        {"name": "load", "kind": "float", "type": "double", "bounds": [0, 9.5], "bins": [1, 2.5],
+         "spikes": [0], "decimals": 1, "missing": False},
+        {"name": "ward", "kind": "categorical", "type": "string", "levels": ["a", "b"],
+         "min_count": 9, "rare": "placeholder"},
+        {"name": "seen", "kind": "datetime", "type": "timestamp[us, tz=UTC]",
+         "bounds": ["2024-01-01", "2024-12-31"], "bins": ["2024-02-01", "2024-06-01"]},
+    ]  # fmt: skip
+    declared = json.dumps({"columns": columns}).encode()
+    ledger = _saved(_ledger)
     return {
         "model": Target([model], "m.synthgan", load_model),
         "model json": Target(
@@ -186,15 +208,18 @@ def make_targets() -> dict[str, Target]:
             "pictures/i.png", lambda path: read_images(path.parent),
         ),
         "schema": Target(
-            [schema.to_json().encode()], "s.json", Schema.read,
+            [schema.to_json().encode(), declared], "s.json", Schema.read,
         ),
         "domain": Target(
-            [schema.to_json().encode()], "d.json",
-            lambda path: DifferentialPrivacy(1.0, 1e-7, domain=path).read_domain(),
+            [schema.to_json().encode(), declared], "d.json", _domain,
         ),
-        "ledger": Target([_saved(_ledger)], "l.ledger", Ledger),
+        "ledger": Target(
+            [ledger, ledger.splitlines()[0]], "l.ledger", lambda path: Ledger(path).to_dict()
+        ),
         "gate": Target(gates, "g", Gate.read),
-        "card": Target([_saved(_card)], "f.json", Card.read),
+        "card": Target(
+            [_saved(_card)], "f.json", lambda path: Card.read(path).to_markdown()
+        ),
         "manifest": Target([json.dumps(manifest).encode()], "out/_manifest.json",
                            lambda path: read_manifest(path.parent)),
     }  # fmt: skip
@@ -236,6 +261,52 @@ def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
     return bytes(found)
 
 
+_NODES = [
+    None, True, 0, -1, 5, 1.5, 1e308, math.nan, 2**70, "", "x", "9", [], [[]], [None], ["x", "x"],
+    [2, 1], {}, {"a": 1},
+]  # fmt: skip
+
+
+def documents(data: bytes) -> list[Any]:
+    """Return the JSON objects that a file holds, whole or line by line; none if it does not."""
+    for parts in ([data], data.splitlines()):
+        with contextlib.suppress(ValueError):
+            found = [json.loads(part) for part in parts]
+            return found if all(isinstance(one, dict) for one in found) else []
+    return []
+
+
+def mutate_nodes(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return a file of JSON in which one to three nodes are of another type, elsewhere, or gone."""
+    found = documents(data)
+    for _ in range(rng.integers(1, 4)):
+        nodes = _nodes(found)
+        if not nodes:
+            break
+        parent, key = nodes[rng.integers(0, len(nodes))]
+        other, place = nodes[rng.integers(0, len(nodes))]
+        kind = rng.integers(0, 4)
+        if kind == 0:
+            parent[key] = copy.deepcopy(_NODES[rng.integers(0, len(_NODES))])
+        elif kind == 1:
+            parent[key] = copy.deepcopy(other[place])
+        elif kind == 2 and isinstance(parent, dict):
+            parent[str(place)] = parent.pop(key)
+        else:
+            del parent[key]
+    return "\n".join(map(json.dumps, found)).encode()
+
+
+def _nodes(tree: list[Any]) -> list[tuple[Any, Any]]:
+    """Return all nodes below a list: what holds each, and its key or place there."""
+    found = [(tree, place) for place in range(len(tree))]
+    for parent, key in found:  # which grows meanwhile
+        node = parent[key]
+        if isinstance(node, (dict, list)):
+            found += [(node, k) for k in (node if isinstance(node, dict) else range(len(node)))]
+    return found
+
+
 class Failure(AssertionError):
     """A reader did what it must not."""
 
@@ -251,9 +322,13 @@ class Fuzzer:
         """Run mutations of one target; return how many were taken for good files."""
         target, rng = self.targets[name], np.random.default_rng(seed)
         good = 0
+        trees = [bool(documents(data)) for data in target.seeds]
         for _ in range(executions):
-            pick = rng.integers(0, len(target.seeds), 2)
-            data = mutate(target.seeds[pick[0]], target.seeds[pick[1]], rng)
+            one, other = rng.integers(0, len(target.seeds), 2)
+            if trees[one] and rng.random() < 0.5:
+                data = mutate_nodes(target.seeds[one], rng)
+            else:
+                data = mutate(target.seeds[one], target.seeds[other], rng)
             good += self.once(name, data)
         return good
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fuzzing import Fuzzer, mutate
+from fuzzing import Fuzzer, documents, mutate, mutate_nodes
 
 CORPUS = Path(__file__).parent / "data" / "fuzz"
 TARGETS = [
@@ -37,6 +37,17 @@ def test_case38_mutated_files(fuzzer: Fuzzer, name: str) -> None:
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
 def test_case38_files_that_were_found(fuzzer: Fuzzer, path: Path) -> None:
     fuzzer.once(path.name.rpartition("-")[0].replace("_", " "), path.read_bytes())
+
+
+def test_mutated_nodes_are_json() -> None:
+    import numpy as np
+
+    rng, data = np.random.default_rng(0), b'{"a": [1, {"b": null}], "c": "d"}'
+    found = [mutate_nodes(data, rng) for _ in range(200)]
+    assert len(set(found)) > 100
+    assert sum(bool(documents(one)) for one in found) > 100
+    assert documents(b'{"a": 1}\n{"b": 2}') == [{"a": 1}, {"b": 2}]
+    assert documents(b"a: 1") == documents(b"[1]") == documents(b"\xff") == documents(b"") == []
 
 
 def test_mutations_do_something() -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -77,6 +84,38 @@ def test_editing() -> None:
         ({"kind": "ordered"}, "lowest first"),
         ({"kind": "categorical", "bounds": [0, 1]}, "bounds belong"),
         ({"colour": "red"}, "unknown field 'colour'"),
+        ({"name": 5}, "Column 5: name must be a text; got int"),
+        ({"name": None}, "name must be a text; got NoneType"),
+        ({"kind": {}}, "kind must be a text; got dict"),
+        ({"type": ["int64"]}, "type must be a text; got tuple of str"),
+        ({"type": 5}, "type must be a text; got int"),
+        ({"type": "time32[us]"}, "Unknown"),
+        ({"type": "timestamp[us, tz=Nowhere]"}, "Unknown"),
+        ({"type": "dictionary<values=string, indices=double, ordered=0>"}, "Unknown"),
+        ({"levels": 5}, "levels must be a list of .*; got int"),
+        ({"levels": {}}, "levels must be a list of .*; got dict"),
+        ({"levels": "ab"}, "levels must be a list of .*; got str"),
+        ({"levels": [["a"], "b", None]}, "levels must be .*; got tuple of NoneType, list, str"),
+        ({"kind": "categorical", "levels": [math.nan, 1]}, "finite"),
+        ({"bounds": "09"}, "bounds must be a list of .*; got str"),
+        ({"bounds": [None, 9]}, "bounds must be .*; got tuple of NoneType, int"),
+        ({"bounds": [0, math.inf]}, "finite"),
+        ({"bounds": [False, True]}, "bounds must be .*; got tuple of bool"),
+        ({"bounds": [0, 1, 2]}, "bounds are two values"),
+        ({"min_count": True}, "min_count must be an int >= 1; got bool"),
+        ({"min_count": None}, "min_count must be an int >= 1; got NoneType"),
+        ({"rare": []}, "rare must be a text; got tuple"),
+        ({"bins": "9"}, "bins must be an int, or .*; got str"),
+        ({"bins": True}, "bins must be an int, or .*; got bool"),
+        ({"bins": [[1], 2]}, "bins must be an int, or .*; got tuple of int, list"),
+        ({"bins": [1, "2"]}, "ascending"),
+        ({"bins": [2, 1]}, "ascending"),
+        ({"spikes": 0}, "spikes must be a list of .*; got int"),
+        ({"decimals": "a"}, "decimals must be an int; got str"),
+        ({"decimals": 1.5}, "decimals must be an int; got float"),
+        ({"decimals": 16}, "decimals must lie in"),
+        ({"missing": "x"}, "missing must be true or false; got str"),
+        ({"missing": 0}, "missing must be true or false; got int"),
     ],
 )
 def test_bad_columns_raise(change: dict[str, object], message: str) -> None:
@@ -91,6 +130,26 @@ def test_bad_columns_raise(change: dict[str, object], message: str) -> None:
 def test_bad_json(text: str) -> None:
     with pytest.raises(SchemaError):
         Schema.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "stored"),
+    [
+        ({"bounds": [np.int64(0), np.float32(9.5)]}, [0, 9.5]),
+        ({"bounds": (dt.date(2024, 1, 1), pd.Timestamp(2024, 2, 1))},
+         ["2024-01-01", "2024-02-01 00:00:00"]),
+        ({"spikes": (np.int8(3), Decimal("0.5"))}, [3, "0.5"]),
+        ({"bins": np.int32(7)}, 7),
+        ({"min_count": np.int64(9)}, 9),
+        ({"decimals": np.uint8(2)}, 2),
+        ({"kind": "categorical", "levels": [np.int16(1), "a"]}, [1, "a"]),
+        ({"kind": "categorical", "levels": range(3)}, [0, 1, 2]),
+    ],
+)  # fmt: skip
+def test_numbers_of_numpy_and_dates_become_json(change: dict[str, Any], stored: object) -> None:
+    column = Column(**{"name": "x", "kind": "integer", "type": "int64", **change})
+    assert json.loads(json.dumps(column.to_dict()))[list(change)[-1]] == stored
+    assert Column.from_dict(column.to_dict()).to_dict() == column.to_dict()
 
 
 def test_text_cannot_be_a_number() -> None:

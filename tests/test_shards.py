@@ -166,9 +166,19 @@ def test_what_is_refused(saved: Path, tmp_path: Path) -> None:
     for changes in ({"random_state": 4}, {"steps": 1}, {"conditions": {"sex": "Male"}}):
         with pytest.raises(DataError, match="holds another sample: its"):
             draw(saved, tmp_path / "b", **changes)
-    (tmp_path / "b" / "_manifest.json").write_text("{")
-    with pytest.raises(DataError, match="damaged"):
-        draw(saved, tmp_path / "b")
+    manifest = tmp_path / "b" / "_manifest.json"
+    good = json.loads(manifest.read_text())
+    name = next(iter(good["files"]))
+    for text in (
+        "{",
+        json.dumps({**good, "seed": 1.5}),
+        json.dumps({**good, "seed": True}),
+        json.dumps({**good, "files": {name: {**good["files"][name], "rows": None}}}),
+        json.dumps({**good, "files": {name: [["rows", 1]]}}),
+    ):
+        manifest.write_text(text)
+        with pytest.raises(DataError, match="damaged"):
+            draw(saved, tmp_path / "b")
 
 
 @pytest.mark.slow  # starts interpreters that import torch, and kills one

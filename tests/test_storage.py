@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import pickle
@@ -16,7 +17,7 @@ import safetensors.numpy
 from fixtures import mixed_table, tiny_gan
 from sklearn.base import clone
 
-from synthgan import TabularGAN, load_model
+from synthgan import TabularGAN, infer_schema, load_model
 from synthgan.exceptions import DataError, ModelFileError
 from synthgan.storage import read_model, write_model
 
@@ -111,6 +112,13 @@ CHANGES: dict[str, Callable[[dict, dict], object]] = {
     "unknown encoder": lambda m, t: m["encoder"][0].update(coder="eval"),
     "too few encoders": lambda m, t: m["encoder"].pop(),
     "not a number": lambda m, t: t["generator.bias"].__setitem__(0, np.nan),
+    "column of another type": lambda m, t: m["schema"]["columns"][0].update(kind={}),
+    "too few labels": lambda m, t: m["container"]["labels"].pop(),
+    "label that is no label": lambda m, t: m["container"]["labels"].__setitem__(0, []),
+    "unknown dtype": lambda m, t: m["container"]["dtypes"].__setitem__(0, "x"),
+    "unknown table": lambda m, t: m["container"].update(kind="x"),
+    "endless key": lambda m, t: m["encoder"][0].update(pattern=["=" + "x" * 10**6]),
+    "huge decimals": lambda m, t: m["encoder"][1]["scale"].update(decimals=2**70),
 }
 
 
@@ -118,6 +126,26 @@ CHANGES: dict[str, Callable[[dict, dict], object]] = {
 def test_case38_inconsistent_content(name: str, saved: Path, tmp_path: Path) -> None:
     rewrite(tmp_path / "m.synthgan", CHANGES[name], saved)
     refuse(tmp_path / "m.synthgan")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "callbacks", "schema", "device"])
+def test_case38_parameters_that_are_never_stored(name: str, saved: Path, tmp_path: Path) -> None:
+    path, other = tmp_path / "m.synthgan", tmp_path / "other"
+    other.write_text("not to be removed by save, as a checkpoint is")
+    rewrite(path, lambda m, t: m["parameters"].update({name: str(other)}), saved)
+    refuse(path)
+    assert other.exists()
+
+
+def test_dates_in_a_schema(tmp_path: Path) -> None:
+    days = [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]
+    frame = pd.DataFrame({"day": pd.Categorical(days * 50, ordered=True), "x": np.arange(100.0)})
+    schema = infer_schema(frame).replace("x", bounds=(np.int64(0), np.float32(99)))
+    gan = tiny_gan(schema=schema).fit(frame)
+    gan.save(tmp_path / "m.synthgan")
+    loaded = load_model(tmp_path / "m.synthgan")
+    assert set(loaded.sample(50)["day"]) <= set(days)
+    assert loaded.schema_["day"].levels == ("2024-01-01", "2024-01-02")
 
 
 def test_case38_foreign_files(saved: Path, tmp_path: Path) -> None:

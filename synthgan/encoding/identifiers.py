@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.encoding.levels import _missing_or_raise
+from synthgan.exceptions import DataError
 from synthgan.schema import Column
 
 Array = np.ndarray[Any, Any]
@@ -27,6 +28,7 @@ _ALPHABETS = {
     "X": string.digits + string.ascii_uppercase,
     "*": string.digits + string.ascii_letters,
 }
+_LONGEST = 64  # text that a pattern is found for
 _FALLBACK = ("id-", *["9"] * 12)
 
 
@@ -137,14 +139,17 @@ class IdentifierCoder:
         cls, column: Column, data: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> IdentifierCoder:
         """Rebuild a coder from :meth:`to_dict`."""
-        return cls(column, tuple(map(str, data["pattern"])), bool(data["has_missing"]))
+        pattern = tuple(map(str, data["pattern"]))
+        if not 0 < sum(map(len, pattern)) <= 2 * _LONGEST:
+            raise DataError(f"Column {column.name!r}: damaged pattern.")
+        return cls(column, pattern, bool(data["has_missing"]))
 
 
 def _text_pattern(keys: pa.ChunkedArray, min_count: int) -> tuple[str, ...]:
     lengths = pc.utf8_length(keys)
     extremes = pc.min_max(lengths).as_py()
     length = extremes["max"]
-    if len(keys) < min_count or extremes["min"] != length or not 0 < length <= 64:
+    if len(keys) < min_count or extremes["min"] != length or not 0 < length <= _LONGEST:
         return _FALLBACK
     pattern = []
     for position in range(length):

@@ -240,8 +240,8 @@ class ConditionCoder:
 
         Raises
         ------
-        ModelFileError
-            If the parts contradict each other.
+        DataError, ModelFileError
+            If there are other levels than `fit` finds, or the parts contradict each other.
         """
         columns = {str(name): list(levels) for name, levels in data["columns"].items()}
         combinations = [
@@ -252,6 +252,7 @@ class ConditionCoder:
         good = (
             data["kind"] in ("none", "classes", "attributes", "vectors")
             and len(centre) == len(scale)
+            and all(_levels(k, pd.Series(v, dtype=object)) == v for k, v in columns.items())
             and bool(np.isfinite(centre).all() and (scale > 0).all() and np.isfinite(scale).all())
             and all(
                 len(row) == len(sizes)

@@ -208,7 +208,7 @@ def _declared(column: Column, value_type: pa.DataType) -> pa.Array:
     assert column.levels is not None
     try:
         return _from_json(list(column.levels), value_type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
         raise DataError(
             f"Column {column.name!r}: the declared levels are not of type {value_type}."
         ) from None

@@ -51,6 +51,12 @@ ESTIMATORS = {
     "TabularVAE": "synthgan.estimators.tabular_vae",
 }
 
+#: Parameters that no model file has: a checkpoint, say, is removed when the model is saved.
+_NOT_STORED = {*_NOT_LEARNED, "privacy", "schema"}
+
+#: What rebuilding a model from a damaged file may end in.
+_DAMAGES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     """What all estimators share: parameter checks, the device, and one file per model.
@@ -214,10 +220,12 @@ def load_model(path: str | os.PathLike[str], *, device: str = "auto") -> Any:
         raise ModelFileError(f"{path} holds an estimator that this release does not know.")
     estimator: type[BaseSynthesizer] = getattr(importlib.import_module(ESTIMATORS[name]), name)
     try:
+        if set(model["parameters"]) & _NOT_STORED:
+            raise ValueError("a parameter that is never stored")
         loaded = estimator._from_model(model, tensors, target)
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+    except _DAMAGES as error:
         raise ModelFileError(
             f"{path} is damaged: {type(error).__name__} while rebuilding."
         ) from error

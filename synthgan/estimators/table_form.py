@@ -213,12 +213,24 @@ class TableForm:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, Array]) -> TableForm:
-        """Rebuild a form."""
+        """Rebuild a form, and try it out: what a damaged file says must fail now, not in a sample.
+
+        Raises
+        ------
+        ValueError, TypeError, ArithmeticError, LookupError
+            Of many kinds, if the parts do not fit together.
+        """
         encoder = TableEncoder.from_dict(
             Schema.from_dict(data["schema"]), data["encoder"], dict(arrays)
         )
         container = Container.from_dict(data["container"])
-        return cls(encoder, container, bool(data["has_y"]), data["target"])
+        form = cls(encoder, container, bool(data["has_y"]), data["target"])
+        form.describe()
+        ends = [[0] * len(encoder.coders), [max(n - 1, 0) for n in encoder.n_ordered]]
+        rows = encoder.decode(np.array(ends), None)
+        if container.kind != "polars":  # which need not be there to load a model
+            form.restore(rows)
+        return form
 
 
 def join_target(

@@ -204,10 +204,12 @@ class Ledger:
             before = ["", *map(_digest, lines[:-1])]
             first = parsed[0]
             good = (first["ledger"], first["format"]) == ("synthgan", 1)
-            good = good and min(first["epsilon"], first["delta"]) > 0 and bool(first["unit"])
+            good = good and isinstance(first["unit"], str) and bool(first["unit"])
+            good = good and all(_is_amount(first[k]) and first[k] for k in ("epsilon", "delta"))
             good = good and all(p["after"] == b for p, b in zip(parsed, before, strict=True))
             good = good and all(
-                min(p["rho"], p["delta"], p.get("epsilon_charged", 0.0)) >= 0 for p in parsed[1:]
+                all(map(_is_amount, (p["rho"], p["delta"], p.get("epsilon_charged", 0.0))))
+                for p in parsed[1:]
             )
         except DataError:
             raise
@@ -237,6 +239,10 @@ class Ledger:
             "spent": {"epsilon": epsilon, "delta": delta},
             "charges": self.entries,
         }
+
+
+def _is_amount(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x <= 1e300
 
 
 def _digest(line: str) -> str:

@@ -91,6 +91,17 @@ def test_an_edited_file_is_refused(tmp_path, edit):
         ledger.charge(0.001)
 
 
+@pytest.mark.parametrize(
+    "change", [{"epsilon": True}, {"epsilon": 1e999}, {"delta": float("nan")}, {"unit": ["row"]}]
+)
+def test_a_budget_of_another_type_is_refused(tmp_path, change):
+    path = tmp_path / "l"
+    Ledger(path, epsilon=1.0, delta=1e-5)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BudgetError, match="was edited"):
+        Ledger(path)
+
+
 def test_another_process_and_a_lost_file(tmp_path):
     path = tmp_path / "l"
     first = Ledger(path, epsilon=1.0, delta=1e-5)
