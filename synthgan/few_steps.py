@@ -151,10 +151,9 @@ class GroupLikelihood:
         total = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         known: list[int] = []
         bias = None if classes is None else classes.bias_of(len(groups))
-        with torch.no_grad():
-            for group in groups:
-                total += self(tokens, known, group, classes, bias).double()
-                known += group
+        for group in groups:
+            total = total + self(tokens, known, group, classes, bias).double()
+            known = known + list(group)
         return total
 
 
@@ -281,6 +280,7 @@ def fit_start(
     return result
 
 
+@torch.no_grad()
 def few_step_loss(
     likelihood: GroupLikelihood, schedule: Schedule, classes: LatentClasses | None, tokens: Tensor
 ) -> float:

@@ -79,7 +79,7 @@ class TrainingOptions:
     refinement_steps : int
         Steps of the adversarial phase; 0 leaves it out.
     refinement_rate : float
-        Peak learning rate of the critic in that phase; the generator learns at a quarter of it.
+        Peak learning rate of that phase.
     penalty : float
         Weight of the critic's zero-centred gradient penalties (gamma of R1 and R2).
     """
@@ -98,8 +98,8 @@ class TrainingOptions:
     start_classes: int = 2048
     class_steps: int | None = None
     refinement_steps: int = 0
-    refinement_rate: float = 2e-4
-    penalty: float = 1.0
+    refinement_rate: float = 1e-3
+    penalty: float = 0.1
 
     def __post_init__(self) -> None:
         checks = {

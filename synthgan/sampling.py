@@ -96,6 +96,10 @@ class Sampler:
         exact = 1 if isinstance(self.joint, LatentChoice) else len(self.generator.sizes)
         return self.steps or exact
 
+    def forget(self) -> None:
+        """Forget what followed from weights that have changed since."""
+        self._starts.clear()
+
     @torch.no_grad()
     def complete(
         self,
@@ -398,7 +402,7 @@ class Sampler:
         sizes = self.generator.sizes
         rng = numpy_generator(seed, "shares", number)
         tally = torch.zeros(sum(sizes), device=self.device)
-        self._starts.clear()  # biases may have changed
+        self.forget()  # biases may have changed
         if steps >= len(sizes):
             self._tally_in_turn(rng, rows, tally)
         else:

@@ -35,6 +35,7 @@ _MOST_DIVERGENCE = 0.5
 _MOST_STEPS = 16
 
 
+@torch.no_grad()
 def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     """Return what `steps` steps change against one column a step, in the same order.
 

@@ -57,8 +57,8 @@ def set_rate(
     """
     falling = max(min(1.0, (1 - share) / (1 - fall_from)), 0.02)
     for group in optimizer.param_groups:
-        slowed = group.get("slowed", 1.0)
-        group["lr"] = highest * min(1.0, (number + 1) / warm_up) * falling * slowed
+        factor = group.get("factor", 1.0)
+        group["lr"] = highest * min(1.0, (number + 1) / warm_up) * falling * factor
 
 
 def slow_down(parts: Mapping[str, Part], factor: float) -> None:
@@ -67,7 +67,7 @@ def slow_down(parts: Mapping[str, Part], factor: float) -> None:
         if isinstance(part, torch.optim.Optimizer):
             for group in part.param_groups:
                 group["lr"] *= factor
-                group["slowed"] = group.get("slowed", 1.0) * factor
+                group["factor"] = group.get("factor", 1.0) * factor
 
 
 def descend(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from synthgan._runtime import torch_generator
-from synthgan.adversarial.rows import few_step_error, fit_adversarial
+from synthgan.adversarial.rows import Game, few_step_error, fit_adversarial
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run
@@ -42,9 +42,19 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     options = TrainingOptions(
         batch_size=256, refinement_steps=500, refinement_rate=4e-3, penalty=0.05, ema=0.98
     )
+    game = Game(likelihood=0.0, head_start=50)
     schedule = Schedule(np.zeros((2, 2), np.float32))
     result = fit_adversarial(
-        generator, classes, critic, schedule, twins, options, seed=0, run=Run()
+        generator,
+        classes,
+        critic,
+        schedule,
+        twins,
+        options,
+        seed=0,
+        precision=None,
+        run=Run(),
+        game=game,
     )
     classes.requires_grad_(False)
     agree = []
@@ -56,7 +66,7 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     assert agree[1] > agree[0] + 0.15
     for name, value in generator.state_dict().items():
         torch.testing.assert_close(value, frozen[name])
-    assert {"generator", "critic", "sign_real", "sign_fake"} <= set(result.history[0])
+    assert {"generator", "critic", "sign_real", "sign_fake"} <= set(result.history[-1])
 
 
 def test_pair_error(twins: torch.Tensor) -> None:

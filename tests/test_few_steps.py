@@ -129,7 +129,7 @@ def test_classes_learn_that_coins_agree(coins):
     losses = [few_step_loss(likelihood, schedule, c, parts[1]) for c in (None, classes)]
     assert losses[1] < losses[0] - 0.5  # of one and of two steps, where nothing is to be gained
     # two coins decide: the best possible loss of one step is 2 log 2, that of no tie 4 log 2
-    one = -likelihood.of_rows(parts[1], [[0, 1, 2, 3]], classes).mean()
+    one = -likelihood.of_rows(parts[1], [[0, 1, 2, 3]], classes).mean().detach()
     assert 2 * np.log(2) - 0.02 < float(one) < 2 * np.log(2) + 0.25
     classes.requires_grad_(False)
     drawn = Sampler(generator, None, classes).draw_block(0, 0, steps=1, weights=[None] * 4)

@@ -86,11 +86,11 @@ def test_neighbouring_numbers_have_similar_vectors() -> None:
     torch.testing.assert_close(rows[90:], table.free)  # missing token and unordered variable
 
 
-def test_critic_sees_only_what_it_is_shown() -> None:
-    critic = RowCritic((3, 4), (0, 0), width=8, depth=1)
-    critic.reset(torch_generator(0, "critic"))
-    onehots = torch.eye(7)[[0, 1]] + torch.eye(7)[[3, 3]]
-    masks = torch.ones(2, 2), torch.zeros(2, 2)
-    scores = critic(onehots, *masks)
-    assert scores.shape == (2,)
-    assert scores[0] != scores[1]
+def test_critic_judges_packs_of_rows() -> None:
+    rows = torch.tensor([[0, 3], [1, 3], [0, 3], [2, 3]])
+    for packed in (1, 2):
+        critic = RowCritic((3, 4), (0, 0), width=8, depth=1, packed=packed)
+        critic.reset(torch_generator(0, "critic"))
+        scores = critic(rows)
+        assert scores.shape == (4 // packed,)
+        assert scores[0] != scores[1]

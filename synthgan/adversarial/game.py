@@ -52,7 +52,9 @@ def critic_step(
         ``critic``, the loss; ``sign_real`` and ``sign_fake``, shares scored above zero; and, if
         there is one, ``penalty``, unweighted.
     """
-    both = torch.cat([real, fake]).requires_grad_(penalty > 0)
+    both = torch.cat([real, fake])
+    if penalty:
+        both.requires_grad_()
     scores = score(both)
     on_real, on_fake = scores[: len(real)], scores[len(real) :]
     total = LOSSES[loss].critic(on_real, on_fake)

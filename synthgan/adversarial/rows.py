@@ -1,39 +1,61 @@
-"""Second phase of a fit: a critic teaches the columns of one step to agree with each other.
+"""Third phase of a fit: a critic teaches the classes what rows of few steps lack.
 
-Variables that are revealed together are tied by latent classes, which maximised a likelihood
-(:mod:`synthgan.few_steps`). Here they complete a group of hidden columns in one go, and the critic
-compares real and generated completions of the same visible cells. The rest of the generator stays
-as it is, so full-step sampling, which reveals one column at a time, loses nothing.
-
-Losses: relativistic pairing with zero-centred gradient penalties, see
-:mod:`synthgan.adversarial.game`. Discrete cells pass the gradient straight through a Gumbel-softmax
-(Jang et al. 2017, arXiv:1611.01144).
+The critic compares rows of few steps with real ones. How likely a generated row was is known
+exactly (:class:`~synthgan.few_steps.GroupLikelihood`), so the classes learn from the scores without
+a relaxation of the discrete cells: what scored above the mean becomes more likely (Williams 1992).
+The rest of the generator stays as it is, so full-step sampling, which reveals one column at a time,
+loses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from synthgan._runtime import numpy_generator, torch_generator
-from synthgan.adversarial.game import critic_step, generator_loss
-from synthgan.few_steps import STEPS
+from synthgan._runtime import autocast, numpy_generator
+from synthgan.adversarial.game import critic_step
+from synthgan.few_steps import GroupLikelihood
+from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, coarse
-from synthgan.training import Ema, LoopResult, descend, fit_loop
+from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
-__all__ = ["few_step_error", "fit_adversarial"]
+__all__ = ["Game", "few_step_error", "fit_adversarial"]
 
+#: Numbers of steps of the rows that the critic sees.
+_STEPS = (1, 2, 4)
 _PENALTY_EVERY = 4
-_GENERATOR_RATE = 0.25
+#: Decay of the critic's weights, without which it learns rows by heart.
+_DECAY = 1.0
+#: Rate of the classes of the first step, as a multiple of that of the others.
+_START_RATE = 4.0
 _PAIRS, _GROUPS, _BLOCKS = 200, 12, 8
-_BETAS = (0.0, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """Rules of the game. The defaults are what a fit plays, others are there to be compared.
+
+    Attributes
+    ----------
+    loss : str
+        Of the critic; a name in :data:`synthgan.objectives.LOSSES`.
+    likelihood : float
+        Weight of the log-likelihood of real rows beside the critic's scores.
+    head_start : int
+        Steps that the critic makes alone. One that learns from the start together with the classes
+        sees nothing.
+    """
+
+    loss: str = "relativistic"
+    likelihood: float = 1.0
+    head_start: int = 300
 
 
 def fit_adversarial(
@@ -45,7 +67,9 @@ def fit_adversarial(
     options: TrainingOptions,
     *,
     seed: int,
+    precision: torch.dtype | None,
     run: Run,
+    game: Game | None = None,
 ) -> LoopResult:
     """Train `classes` in place against `critic`; keep their averaged weights.
 
@@ -60,48 +84,52 @@ def fit_adversarial(
         Training rows.
     options : TrainingOptions
     seed : int
+    precision : torch.dtype or None
+        Dtype of the matrix products.
     run : Run
+    game : Game, optional
     """
-    rate = options.refinement_rate
-    optimizers = [
-        torch.optim.Adam(classes.parameters(), lr=rate * _GENERATOR_RATE, betas=_BETAS),
-        torch.optim.Adam(critic.parameters(), lr=rate, betas=_BETAS),
-    ]
-    ema = Ema(classes, options.ema)
+    game = game or Game()
     device, variables = tokens.device, tokens.shape[1]
     batch = min(options.batch_size, 512, len(tokens))
+    batch -= batch % critic.packed
+    counts = [steps for steps in _STEPS if steps < variables]
+    start = [classes.start, classes.start_prior]
+    later = [p for p in classes.parameters() if all(p is not q for q in start)]
+    both: list[dict[str, Any]] = [{"params": later}, {"params": start, "factor": _START_RATE}]
+    optimizer = torch.optim.Adam(both, betas=(0.9, 0.99))
+    judging = torch.optim.AdamW(critic.parameters(), betas=(0.0, 0.99), weight_decay=_DECAY)
+    ema = Ema(classes, options.ema)
+    sampler = Sampler(generator, None, classes, schedule)  # with the weights of the moment
+    likelihood = GroupLikelihood(Predictor(generator, precision))
 
     def step(number: int, share: float) -> dict[str, Tensor]:
-        rng = numpy_generator(seed, "groups", number)
-        draw = torch_generator(seed, "adversarial", number, device=device)
-        steps = int(rng.choice([s for s in STEPS if s < variables]))
-        groups = schedule.groups(range(variables), steps, rng)
-        at = int(rng.integers(len(groups)))
-        visible = _mask([j for group in groups[:at] for j in group], variables, device)
-        group = _mask(groups[at], variables, device)
-        now = rate * min(1.0, (number + 1) / 100) * (1 - share)
-        for optimizer, factor in zip(optimizers, (_GENERATOR_RATE, 1.0), strict=True):
-            for part in optimizer.param_groups:
-                part["lr"] = now * factor
-
-        rows = tokens[torch.randint(0, len(tokens), (batch,), generator=draw, device=device)].long()
-        seen, asked = visible.expand(batch, -1), group.expand(batch, -1)
+        rng = numpy_generator(seed, "game", number)
+        groups = schedule.groups(range(variables), int(rng.choice(counts)), rng)
+        real = tokens[torch.from_numpy(rng.integers(len(tokens), size=batch)).to(device)].long()
+        sampler.forget()
+        with autocast(device, precision):
+            fake = sampler.draw(rng, batch, groups)
+        for one in (optimizer, judging):
+            set_rate(one, options.refinement_rate, number, share)
+        figures = critic_step(
+            critic.judge,
+            judging,
+            critic.embed(real),
+            critic.embed(fake),
+            loss=game.loss,
+            penalty=0.0 if number % _PENALTY_EVERY else options.penalty * _PENALTY_EVERY,
+        )
+        if number < game.head_start:
+            return figures
         with torch.no_grad():
-            features = generator.features(rows, seen.bool())
-            real = _onehots(rows, generator.sizes, seen + asked)
-        uniform = torch.rand(batch, 1, generator=draw, device=device)
-        tied = classes(features, uniform, asked, sum(map(len, groups[:at])) / variables)
-        fake = _complete(generator, tied, real, asked, draw)
-
-        def score(onehots: Tensor) -> Tensor:
-            n = len(onehots) // len(real)
-            return critic(onehots, seen.repeat(n, 1), asked.repeat(n, 1))
-
-        weight = options.penalty * _PENALTY_EVERY if number % _PENALTY_EVERY == 0 else 0.0
-        figures = critic_step(score, optimizers[1], real, fake.detach(), penalty=weight)
-        loss = generator_loss(score, critic, real, fake)
-        descend(optimizers[0], loss)
-        return figures | {"generator": loss}
+            scores = critic(fake)
+        gains = (scores - scores.mean()).clamp(-1.0, 1.0).repeat_interleave(critic.packed)
+        loss = -(gains * likelihood.of_rows(fake, groups, classes)).mean()
+        if game.likelihood:
+            loss = loss - game.likelihood * likelihood.of_rows(real, groups, classes).mean()
+        descend(optimizer, loss / variables)
+        return figures | {"generator": loss / variables}
 
     return fit_loop(
         step,
@@ -111,12 +139,7 @@ def fit_adversarial(
         ema=ema,
         validate=None,
         patience=options.patience,
-        parts={
-            "classes": classes,
-            "critic": critic,
-            "class steps": optimizers[0],
-            "critic steps": optimizers[1],
-        },
+        parts={"classes": classes, "critic": critic, "steps": optimizer, "judging": judging},
         run=run,
     )
 
@@ -149,35 +172,3 @@ def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:
         shares = [torch.bincount(x, minlength=_GROUPS**2) / len(x) for x in joint]
         total += 0.5 * float((shares[0] - shares[1]).abs().sum())
     return total / max(len(chosen), 1)
-
-
-def _mask(columns: Sequence[int], variables: int, device: torch.device) -> Tensor:
-    mask = torch.zeros(1, variables, device=device)
-    mask[:, list(columns)] = 1.0
-    return mask
-
-
-def _onehots(tokens: Tensor, sizes: Sequence[int], shown: Tensor) -> Tensor:
-    """Return concatenated one-hot cells, zero where `shown` is 0. Shape: (rows, sum of sizes)."""
-    parts = [F.one_hot(tokens[:, j], size) * shown[:, j : j + 1] for j, size in enumerate(sizes)]
-    return torch.cat(parts, dim=1)
-
-
-def _complete(
-    generator: RowGenerator, features: Tensor, real: Tensor, asked: Tensor, draw: torch.Generator
-) -> Tensor:
-    """Return one-hot rows whose asked cells are generated, with straight-through gradients."""
-    logits = generator.logits(features)
-    parts = []
-    for j, (scores, truth) in enumerate(
-        zip(logits, torch.split(real, list(generator.sizes), dim=1), strict=True)
-    ):
-        if not bool(asked[0, j]):
-            parts.append(truth)
-            continue
-        uniform = torch.rand(scores.shape, generator=draw, device=scores.device)
-        noisy = scores - (-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
-        soft = noisy.softmax(1)
-        hard = F.one_hot(noisy.argmax(1), scores.shape[1]).to(soft.dtype)
-        parts.append(hard + soft - soft.detach())
-    return torch.cat(parts, dim=1)

@@ -147,7 +147,15 @@ def _refine(
     critic = RowCritic(form.sizes, form.n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
     critic.reset(torch_generator(seed, "critic"))
     refined = fit_adversarial(
-        generator, classes, critic.to(tokens.device), schedule, tokens, options, seed=seed, run=run
+        generator,
+        classes,
+        critic.to(tokens.device),
+        schedule,
+        tokens,
+        options,
+        seed=seed,
+        precision=precision,
+        run=run,
     )
     logger.info("adversarial phase ended: %s", refined.reason)
     errors["with"] = error()

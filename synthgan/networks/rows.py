@@ -1,4 +1,4 @@
-"""Rows: a generator that completes them, and a critic that judges completions.
+"""Rows: a generator that completes them, and a critic that judges them.
 
 A row is a tensor of tokens, one small categorical variable per column. The extra token ``sizes[j]``
 of variable ``j`` means *hidden*.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthgan.networks.layers import Linear, draw_one
+from synthgan.networks.layers import Linear
 
 #: Cosines that describe the tokens of an ordered variable.
 WAVES = 32
@@ -293,21 +293,9 @@ class LatentClasses(nn.Module):
         """
         return features + self.shifts(visible).index_select(0, chosen)
 
-    def forward(self, features: Tensor, uniform: Tensor, group: Tensor, visible: float) -> Tensor:
-        """Return the features of a class that is drawn; gradients pass straight through the draw.
-
-        Shape: features (rows, width), uniform (rows, 1) in [0, 1), group (rows, variables) 0/1
-        -> (rows, width).
-        """
-        shares = self.log_shares(features, group, visible).exp()
-        drawn = F.one_hot(draw_one(shares.detach(), uniform), shares.shape[1])
-        straight = drawn + shares - shares.detach()
-        moved: Tensor = features + straight @ self.shifts(visible)
-        return moved
-
 
 class RowCritic(nn.Module):
-    """Scores completions: how real are these cells, given those that were visible.
+    """Scores whole rows: how real they are.
 
     Parameters
     ----------
@@ -315,37 +303,55 @@ class RowCritic(nn.Module):
         As for :class:`RowGenerator`.
     width, depth : int
         Width and number of residual blocks.
+    packed : int, default 1
+        Rows that are judged together, so that too little variety shows (PacGAN, Lin et al. 2018,
+        arXiv:1712.04086).
     """
 
     def __init__(
-        self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, depth: int
+        self,
+        sizes: Sequence[int],
+        n_ordered: Sequence[int],
+        width: int,
+        depth: int,
+        packed: int = 1,
     ) -> None:
         super().__init__()
-        self.inputs = TokenTable(sizes, n_ordered, width, 1.0)
-        self.masks = Linear(2 * len(sizes), width)
+        self.starts: Tensor
+        self.packed = packed
+        every = list(sizes) * packed
+        self.inputs = TokenTable(every, list(n_ordered) * packed, width, 1.0)
         self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
         self.score = Linear(width, 1)
+        starts = np.cumsum([0, *every], dtype=np.int64)[:-1]
+        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""
         self.inputs.reset(generator)
+        bound = 1 / math.sqrt(self.score.in_features)
         with torch.no_grad():
-            for layer in (self.masks, self.score):
-                bound = 1 / math.sqrt(layer.in_features)
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.zero_()
+            self.score.weight.uniform_(-bound, bound, generator=generator)
+            self.score.bias.zero_()
         for block in self.blocks:
             block.reset(generator)  # type: ignore[operator]
 
-    def forward(self, onehots: Tensor, visible: Tensor, group: Tensor) -> Tensor:
-        """Return one score per row, higher is more real.
+    def embed(self, rows: Tensor) -> Tensor:
+        """Return the sum of the vectors of all cells.
 
-        Shape: onehots (rows, sum of sizes), zero where a variable is neither visible nor in the
-        group; visible, group (rows, variables) 0/1 -> (rows,).
+        Shape: (rows, variables) int64 -> (rows / packed, width).
         """
-        masks = torch.cat([visible, group], dim=1)
-        h = onehots @ self.inputs() / math.sqrt(visible.shape[1]) + self.masks(masks)
+        index = rows.reshape(-1, len(self.starts)) + self.starts
+        total: Tensor = F.embedding_bag(index, self.inputs(), mode="sum")
+        return total / math.sqrt(len(self.starts))
+
+    def judge(self, h: Tensor) -> Tensor:
+        """Score embedded rows, higher is more real. Shape: (rows, width) -> (rows,)."""
         for block in self.blocks:
             h = block(h)
         scores: Tensor = self.score(F.relu(h))
         return scores.squeeze(1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Score rows. Shape: (rows, variables) int64 -> (rows / packed,)."""
+        return self.judge(self.embed(rows))
