@@ -1,4 +1,4 @@
-"""Fidelity of TabularGAN on real tables, one column a step; for fewer see ``few_steps.py``.
+"""Fidelity of TabularGAN on real tables, one column a step; for fewer see ``ablation.py``.
 
 Usage::
 
