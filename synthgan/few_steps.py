@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan import ranks
-from synthgan._runtime import numpy_generator
+from synthgan._runtime import autocast, numpy_generator
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
 from synthgan.options import TrainingOptions
@@ -66,19 +66,30 @@ class GroupLikelihood:
 
         Shape: tokens (rows, variables) int64, bias (sum of sizes,) -> (rows,).
         """
-        predictor, precision = self.predictor, self.predictor.precision
-        half = precision is not torch.float32
-        with torch.autocast(tokens.device.type, precision if half else None, enabled=half):
+        seen = torch.zeros_like(tokens[:1], dtype=torch.bool)
+        seen[:, list(known)] = True
+        rows = tokens if known else tokens[:1]  # the same is said of all, if of nothing
+        total = self.predictor.total(self.predictor.visible_only(rows, seen))
+        return self._given(total, tokens, len(known), group, classes, bias)
+
+    def _given(
+        self,
+        total: Tensor,
+        tokens: Tensor,
+        n_known: int,
+        group: Sequence[int],
+        classes: LatentClasses | None,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Return the log-probability of a group, given the sum of the vectors of what is known."""
+        with autocast(tokens.device, self.predictor.half):
             with torch.no_grad():
-                seen = torch.zeros_like(tokens[:1], dtype=torch.bool)
-                seen[:, list(known)] = True
-                rows = tokens if known else tokens[:1]  # the same is said of all, if of nothing
-                features = predictor.features(predictor.total(predictor.visible_only(rows, seen)))
+                features = self.predictor.features(total)
             if classes is None or len(group) == 1:
                 return self._separate(features, tokens, group)
-            if not known:
+            if not n_known:
                 return self._from_start(features, tokens, group, classes, bias)
-            return self._together(features, tokens, group, classes, len(known), bias)
+            return self._together(features, tokens, group, classes, n_known, bias)
 
     def _separate(self, features: Tensor, tokens: Tensor, group: Sequence[int]) -> Tensor:
         total = torch.zeros(len(tokens), device=tokens.device)
@@ -148,13 +159,17 @@ class GroupLikelihood:
 
         In float64.
         """
-        total = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
-        known: list[int] = []
+        predictor, n_known = self.predictor, 0
+        found = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         bias = None if classes is None else classes.bias_of(len(groups))
-        for group in groups:
-            total = total + self(tokens, known, group, classes, bias).double()
-            known = known + list(group)
-        return total
+        hidden = predictor.hidden
+        total = predictor.total(hidden)
+        for group in map(list, groups):
+            found = found + self._given(total, tokens, n_known, group, classes, bias).double()
+            after = predictor.total(tokens[:, group], group)
+            total = total + after - predictor.total(hidden[:, group], group)
+            n_known += len(group)
+        return found
 
 
 def fit_classes(

@@ -144,7 +144,7 @@ class LatentRows:
     def rake(self, tokens: Tokens, latents: Latents, rounds: int = 3) -> None:
         """Shift the biases so that rows drawn from `latents` have the marginals of `tokens`.
 
-        As :func:`synthgan.likelihood.calibrate`: each round multiplies the odds of a token by the
+        As :func:`synthgan.raking.rake`: each round multiplies the odds of a token by the
         ratio of its observed share to its mean share.
 
         Parameters
@@ -160,13 +160,13 @@ class LatentRows:
             for j, size in enumerate(self.decoder.sizes)
         ]
         target = torch.from_numpy(np.concatenate(observed)).float().to(self.device)
-        floor = 0.5 / max(len(latents), 1)
+        little = 0.5 / max(len(latents), 1)
         for _ in range(rounds):
             sums = torch.zeros_like(target)
             for block, count in self._blocks(latents):
                 shares = [scores.softmax(1)[:count].sum(0) for scores in self.decoder(block)]
                 sums += torch.cat(shares)
-            ratio = target / (sums / len(latents)).clamp_min(floor)
+            ratio = (target + little) / (sums / len(latents) + little)
             self.decoder.bias.add_(ratio.clamp(0.25, 4.0).log())
 
     def _shares(self, latents: Tensor) -> list[Tensor]:

@@ -77,7 +77,7 @@ class TrainingOptions:
     class_steps : int or None
         Most steps of the phase in which these are learned; None: as many as `steps`.
     refinement_steps : int
-        Steps of the adversarial phase; 0 leaves it out.
+        Steps of the adversarial phase, a third of which its critic makes alone; 0 leaves it out.
     refinement_rate : float
         Peak learning rate of that phase.
     penalty : float

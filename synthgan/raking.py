@@ -14,6 +14,8 @@ __all__ = ["rake"]
 #: tables are vague themselves; at most so many, and so many cells, in large and wide ones.
 _ROWS, _LEAST_ROWS, _CELLS = 16_384, 2048, 750_000
 _ROUNDS = 8
+#: Probabilities of one variable that are held at once (a column of 100,000 levels: 160 rows).
+_MOST_SHARES = 2**24
 
 
 @torch.no_grad()
@@ -50,13 +52,15 @@ def rake(
     sizes = sampler.generator.sizes
     most = min(_ROWS, max(_CELLS // len(sizes), _LEAST_ROWS))
     rows = min(max(4 * len(tokens), _LEAST_ROWS), most) // _ROUNDS
+    rows = min(rows, max(_MOST_SHARES // max(sizes), 64))
+    little = 0.5 / (rows * _ROUNDS)  # so that ratios of next to nothing do not matter
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
         for j, size in enumerate(sizes)
     ]
     for number in range(_ROUNDS):
         drawn = sampler.expected_shares(seed, number, rows, steps)
-        ratios = [a / b.clamp_min(0.5 / rows) for a, b in zip(observed, drawn, strict=True)]
+        ratios = [(a + little) / (b + little) for a, b in zip(observed, drawn, strict=True)]
         bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log() / max(number, 1))
         if deadline is not None and deadline.used >= 1:
             break

@@ -32,6 +32,8 @@ BLOCK = 1024
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
+#: Rows that do so at once.
+_RESTRICTED_ROWS = 512
 
 #: Orders by which mean probabilities are estimated: one for every row, if there are at most so
 #: many variables; more of them would make for many products of few rows.
@@ -322,6 +324,13 @@ class Sampler:
         weights: Sequence[Tensor | None],
     ) -> tuple[Tensor, Tensor]:
         """Draw the confined variables of a block in sequence, resampling by the mass left."""
+        if len(codes) > _RESTRICTED_ROWS:
+            cut = (torch.split(cells, _RESTRICTED_ROWS) for cells in (codes, known))
+            found = [
+                self._draw_restricted(rng, some, there, restricted, weights)
+                for some, there in zip(*cut, strict=True)
+            ]
+            return torch.cat([rows for rows, _ in found]), torch.cat([there for _, there in found])
         rows = len(codes)
         copies = CANDIDATES if len(restricted) > 1 else 1
         tall, tall_known = codes.repeat(copies, 1), known.repeat(copies, 1)
@@ -361,12 +370,11 @@ class Sampler:
         """
         predictor, variables_of_all = self.predictor, range(len(self.generator.sizes))
         total_score = codes.new_zeros(len(codes), dtype=torch.float64)
-        nothing = torch.zeros_like(codes[:1], dtype=torch.bool)
+        hidden = predictor.hidden
         for number in range(orders):
             order = numpy_generator(seed, "score", number).permutation(variables_of_all)
             if variables is not None:
                 order = order[np.isin(order, variables)]
-            hidden = predictor.visible_only(codes[:1], nothing)
             total = predictor.total(hidden).expand(len(codes), -1)
             for j in order.tolist():
                 scores = predictor.log_probabilities(predictor.features(total), j)
@@ -415,12 +423,12 @@ class Sampler:
     def _tally_in_turn(self, rng: np.random.Generator, rows: int, tally: Tensor) -> None:
         """Draw rows one variable at a time, in many orders at once; add up all probabilities."""
         predictor, n_variables = self.predictor, len(self.generator.sizes)
-        distinct = rows if n_variables <= _OWN_ORDERS else min(rows, _TALLIED_ORDERS)
+        distinct = rows if n_variables <= _OWN_ORDERS else min(-(-rows // _ALIKE), _TALLIED_ORDERS)
         plain = np.broadcast_to(np.arange(n_variables), (distinct, n_variables))
         orders = torch.from_numpy(rng.permuted(plain, axis=1)).to(self.device)
         orders = orders[torch.arange(rows, device=self.device) * distinct // rows]
         uniforms = self._uniforms(rng, rows)
-        hidden = predictor.visible_only(orders[:1], torch.zeros_like(orders[:1], dtype=torch.bool))
+        hidden = predictor.hidden
         total = predictor.total(hidden).repeat(rows, 1)
         bias = predictor.bias()
         for turn in orders.T:

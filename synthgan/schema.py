@@ -64,7 +64,9 @@ def _is_cell(value: Any) -> bool:
     """Whether a value can be that of a cell, and not a missing or an infinite one."""
     if isinstance(value, _TIMES):
         return bool(value == value)  # which NaT is not
-    is_number = isinstance(value, (numbers.Real, decimal.Decimal))
+    if isinstance(value, decimal.Decimal):
+        return value.is_finite()
+    is_number = isinstance(value, numbers.Real)
     return bool(-math.inf < value < math.inf) if is_number else isinstance(value, (str, np.bool_))
 
 

@@ -23,11 +23,13 @@ __all__ = ["choose_steps", "step_cost"]
 #: Rows by which numbers of steps are compared, and cells in them. If there are `_MANY` rows,
 #: several splits of the columns share them; if not, each of a few splits is tried on all.
 _ROWS, _CELLS, _MANY, _SPLITS, _SPLITS_OF_FEW = 4096, 100_000, 512, 8, 2
-#: Rows drawn for each split.
-_DRAWN_ROWS = 64
+#: Rows drawn, over all splits.
+_DRAWN_ROWS = 512
 #: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
 #: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
 _MOST_COST = 0.04
+#: Error of a cost that one row alone says.
+_UNKNOWN = 1e6
 #: Nats by which rows may differ from those of one column a step. Up to here neither the AUC of a
 #: judge on test rows nor that of a classifier trained on them was worse, on six tables.
 _MOST_DIVERGENCE = 0.5
@@ -60,23 +62,25 @@ def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     rows = tokens[: int(np.clip(_CELLS // variables, 256, _ROWS))].long()
     shared = len(rows) >= _MANY
     likelihood = GroupLikelihood(sampler.predictor)
+    sampler.forget()  # tables of other numbers of steps
     rng = numpy_generator(0, "costs", steps)
     lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     apart = 0.0
     splits = _SPLITS if shared else _SPLITS_OF_FEW
+    n_drawn = _DRAWN_ROWS // splits
     for number in range(splits):
         part = slice(number, None, splits) if shared else slice(None)
         groups = sampler.schedule.groups(range(variables), steps, rng)
         single = [[j] for group in groups for j in rng.permutation(group).tolist()]
-        drawn = sampler.draw(rng, _DRAWN_ROWS, groups)
+        drawn = sampler.draw(rng, n_drawn, groups)
         both = torch.cat([rows[part], drawn])
         gained = likelihood.of_rows(both, groups, classes)
         gained -= likelihood.of_rows(both, single, None)
         lost[part] -= gained[: len(rows[part])]
-        apart += float(gained[-_DRAWN_ROWS:].mean()) / splits
+        apart += float(gained[-n_drawn:].mean()) / splits
     if not shared:
         lost /= splits
-    error = float(lost.std()) / max(len(rows), 1) ** 0.5 if len(rows) > 1 else 0.0
+    error = float(lost.std()) / len(rows) ** 0.5 if len(rows) > 1 else _UNKNOWN
     return {"steps": steps, "cost": float(lost.mean()), "error": error, "divergence": apart}
 
 

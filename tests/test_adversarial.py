@@ -1,4 +1,4 @@
-"""The second phase: the game moves, the frozen part does not, and the guard measures pairs."""
+"""The third phase: the game moves, the frozen part does not, and the guard measures pairs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 
 from synthgan._runtime import torch_generator
 from synthgan.adversarial.rows import Game, few_step_error, fit_adversarial
+from synthgan.few_steps import GroupLikelihood
+from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run
@@ -42,17 +44,16 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     options = TrainingOptions(
         batch_size=256, refinement_steps=500, refinement_rate=4e-3, penalty=0.05, ema=0.98
     )
-    game = Game(likelihood=0.0, head_start=50)
+    game = Game(likelihood=0.0, head_start=0.1)
     schedule = Schedule(np.zeros((2, 2), np.float32))
     result = fit_adversarial(
-        generator,
+        GroupLikelihood(Predictor(generator, None)),
         classes,
         critic,
         schedule,
         twins,
         options,
         seed=0,
-        precision=None,
         run=Run(),
         game=game,
     )

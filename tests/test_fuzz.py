@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fuzzing import Fuzzer, documents, mutate, mutate_nodes
 
@@ -40,8 +41,6 @@ def test_case38_files_that_were_found(fuzzer: Fuzzer, path: Path) -> None:
 
 
 def test_mutated_nodes_are_json() -> None:
-    import numpy as np
-
     rng, data = np.random.default_rng(0), b'{"a": [1, {"b": null}], "c": "d"}'
     found = [mutate_nodes(data, rng) for _ in range(200)]
     assert len(set(found)) > 100
@@ -51,7 +50,5 @@ def test_mutated_nodes_are_json() -> None:
 
 
 def test_mutations_do_something() -> None:
-    import numpy as np
-
     rng, data = np.random.default_rng(0), bytes(range(200))
     assert sum(mutate(data, data, rng) != data for _ in range(100)) > 90

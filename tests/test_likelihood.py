@@ -77,6 +77,22 @@ def test_raking_restores_marginals(trained: RowGenerator, tokens: torch.Tensor) 
     assert after < 0.02
 
 
+def test_raking_leaves_an_exact_model_alone() -> None:
+    """Rare levels too, which samples of few rows hardly ever have."""
+    shares = 1 / torch.arange(1, 501)
+    shares /= shares.sum()
+    exact = RowGenerator((500, 2), (0, 0), width=8, depth=1)
+    exact.reset(torch_generator(0, "weights"), torch.cat([shares, torch.ones(2) / 2]).log())
+    with torch.no_grad():
+        exact.outputs.free.zero_()
+    counts = (shares * 100_000).round().long()
+    levels = torch.arange(500).repeat_interleave(counts)
+    coins = torch.arange(len(levels)) % 2
+    rake(Sampler(exact.eval()), exact.bias, torch.stack([levels, coins], 1), steps=2, seed=0)
+    after = exact.bias[:500].detach().softmax(0)
+    assert float((after - counts / counts.sum()).abs().sum()) < 0.01
+
+
 def test_raking_ends_after_a_round_when_time_is_up(
     trained: RowGenerator, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ def critic_step(
     optimizer : torch.optim.Optimizer
         Of the critic.
     real, fake : Tensor, shape (rows, ...)
-        As many of each; `fake` carries no gradient.
+        As many of each; `fake` carries no gradient of the generator.
     loss : str
         A name in :data:`synthgan.objectives.LOSSES`.
     penalty : float

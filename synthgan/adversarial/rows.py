@@ -18,8 +18,7 @@ from torch import Tensor
 from synthgan._runtime import autocast, numpy_generator
 from synthgan.adversarial.game import critic_step
 from synthgan.few_steps import GroupLikelihood
-from synthgan.networks.predictor import Predictor
-from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
+from synthgan.networks.rows import LatentClasses, RowCritic
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
@@ -34,7 +33,7 @@ _PENALTY_EVERY = 4
 #: Decay of the critic's weights, without which it learns rows by heart.
 _DECAY = 1.0
 #: Rate of the classes of the first step, as a multiple of that of the others.
-_START_RATE = 4.0
+_START_FACTOR = 4.0
 _PAIRS, _GROUPS, _BLOCKS = 200, 12, 8
 
 
@@ -48,18 +47,18 @@ class Game:
         Of the critic; a name in :data:`synthgan.objectives.LOSSES`.
     likelihood : float
         Weight of the log-likelihood of real rows beside the critic's scores.
-    head_start : int
-        Steps that the critic makes alone. One that learns from the start together with the classes
-        sees nothing.
+    head_start : float
+        Share of the steps that the critic makes alone. One that learns from the start together with
+        the classes sees nothing.
     """
 
     loss: str = "relativistic"
     likelihood: float = 1.0
-    head_start: int = 300
+    head_start: float = 1 / 3
 
 
 def fit_adversarial(
-    generator: RowGenerator,
+    likelihood: GroupLikelihood,
     classes: LatentClasses,
     critic: RowCritic,
     schedule: Schedule,
@@ -67,7 +66,6 @@ def fit_adversarial(
     options: TrainingOptions,
     *,
     seed: int,
-    precision: torch.dtype | None,
     run: Run,
     game: Game | None = None,
 ) -> LoopResult:
@@ -75,8 +73,8 @@ def fit_adversarial(
 
     Parameters
     ----------
-    generator : RowGenerator
-        Trained, and not changed.
+    likelihood : GroupLikelihood
+        Of a generator that is trained, and not changed.
     classes : LatentClasses
     critic : RowCritic
     schedule : Schedule
@@ -84,8 +82,6 @@ def fit_adversarial(
         Training rows.
     options : TrainingOptions
     seed : int
-    precision : torch.dtype or None
-        Dtype of the matrix products.
     run : Run
     game : Game, optional
     """
@@ -95,23 +91,23 @@ def fit_adversarial(
     batch -= batch % critic.packed
     counts = [steps for steps in _STEPS if steps < variables]
     start = [classes.start, classes.start_prior]
-    later = [p for p in classes.parameters() if all(p is not q for q in start)]
-    both: list[dict[str, Any]] = [{"params": later}, {"params": start, "factor": _START_RATE}]
+    later = [p for name, p in classes.named_parameters() if not name.startswith("start")]
+    both: list[dict[str, Any]] = [{"params": later}, {"params": start, "factor": _START_FACTOR}]
     optimizer = torch.optim.Adam(both, betas=(0.9, 0.99))
     judging = torch.optim.AdamW(critic.parameters(), betas=(0.0, 0.99), weight_decay=_DECAY)
     ema = Ema(classes, options.ema)
-    sampler = Sampler(generator, None, classes, schedule)  # with the weights of the moment
-    likelihood = GroupLikelihood(Predictor(generator, precision))
+    predictor = likelihood.predictor
+    sampler = Sampler(predictor.generator, None, classes, schedule)  # with weights of the moment
+    alone = int(game.head_start * options.refinement_steps)
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         rng = numpy_generator(seed, "game", number)
         groups = schedule.groups(range(variables), int(rng.choice(counts)), rng)
         real = tokens[torch.from_numpy(rng.integers(len(tokens), size=batch)).to(device)].long()
         sampler.forget()
-        with autocast(device, precision):
+        with autocast(device, predictor.half):
             fake = sampler.draw(rng, batch, groups)
-        for one in (optimizer, judging):
-            set_rate(one, options.refinement_rate, number, share)
+        set_rate(judging, options.refinement_rate, number, share)
         figures = critic_step(
             critic.judge,
             judging,
@@ -120,7 +116,7 @@ def fit_adversarial(
             loss=game.loss,
             penalty=0.0 if number % _PENALTY_EVERY else options.penalty * _PENALTY_EVERY,
         )
-        if number < game.head_start:
+        if number < alone:
             return figures
         with torch.no_grad():
             scores = critic(fake)
@@ -128,6 +124,7 @@ def fit_adversarial(
         loss = -(gains * likelihood.of_rows(fake, groups, classes)).mean()
         if game.likelihood:
             loss = loss - game.likelihood * likelihood.of_rows(real, groups, classes).mean()
+        set_rate(optimizer, options.refinement_rate, number - alone, share)
         descend(optimizer, loss / variables)
         return figures | {"generator": loss / variables}
 

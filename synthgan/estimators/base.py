@@ -223,7 +223,7 @@ def load_model(path: str | os.PathLike[str], *, device: str = "auto") -> Any:
         if set(model["parameters"]) & _NOT_STORED:
             raise ValueError("a parameter that is never stored")
         loaded = estimator._from_model(model, tensors, target)
-    except ModelFileError:
+    except (ModelFileError, torch.OutOfMemoryError):
         raise
     except _DAMAGES as error:
         raise ModelFileError(

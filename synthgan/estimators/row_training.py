@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from synthgan import ranks
 from synthgan._runtime import half_precision, logger, torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.estimators.table_form import (
@@ -107,14 +108,17 @@ def train_rows(
             )
             logger.info("classes ended: %s", found.reason)
             history = history + found.history
-        losses = [few_step_loss(likelihood, schedule, c, tokens[held_out]) for c in (None, classes)]
+        losses = [
+            ranks.agreed(few_step_loss(likelihood, schedule, c, tokens[held_out]))
+            for c in (None, classes)
+        ]
         logger.info("loss of few steps without and with classes: %s", losses)
         if losses[1] >= losses[0]:
             classes = None
     if classes is not None:
         if options.refinement_steps:
             history = history + _refine(
-                generator, classes, schedule, tokens[kept], form, options, seed, precision, run
+                likelihood, classes, schedule, tokens[kept], form, options, seed, run
             )
         classes.eval().requires_grad_(False)
         sampler = Sampler(generator, precision, classes, schedule)
@@ -126,36 +130,28 @@ def train_rows(
 
 
 def _refine(
-    generator: RowGenerator,
+    likelihood: GroupLikelihood,
     classes: LatentClasses,
     schedule: Schedule,
     tokens: torch.Tensor,
     form: TableForm,
     options: TrainingOptions,
     seed: int,
-    precision: torch.dtype | None,
     run: Run,
 ) -> list[dict[str, Any]]:
     """Let a critic teach the classes, and keep that if pairs of columns come closer to the data."""
 
     def error() -> float:
-        sampler = Sampler(generator, precision, classes, schedule)
-        return few_step_error(sampler, tokens, seed=seed)
+        predictor = likelihood.predictor
+        sampler = Sampler(predictor.generator, predictor.half, classes, schedule)
+        return ranks.agreed(few_step_error(sampler, tokens, seed=seed))
 
     before = {name: value.clone() for name, value in classes.state_dict().items()}
     errors = {"without": error()}
     critic = RowCritic(form.sizes, form.n_ordered, _CRITIC_WIDTH, _CRITIC_DEPTH)
     critic.reset(torch_generator(seed, "critic"))
     refined = fit_adversarial(
-        generator,
-        classes,
-        critic.to(tokens.device),
-        schedule,
-        tokens,
-        options,
-        seed=seed,
-        precision=precision,
-        run=run,
+        likelihood, classes, critic.to(tokens.device), schedule, tokens, options, seed=seed, run=run
     )
     logger.info("adversarial phase ended: %s", refined.reason)
     errors["with"] = error()

@@ -44,7 +44,7 @@ class Predictor:
         self, generator: RowGenerator | MixtureGenerator, precision: torch.dtype | None
     ) -> None:
         self.generator, self.sizes = generator, generator.sizes
-        self.precision = precision or torch.float32
+        self.half, self.precision = precision, precision or torch.float32
         with torch.no_grad():
             self.inputs = generator.inputs().detach()
             self.outputs = generator.outputs().detach().to(self.precision)
@@ -59,6 +59,11 @@ class Predictor:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.inputs.device
+
+    @property
+    def hidden(self) -> Tensor:
+        """A row of which nothing is known, shape (1, variables)."""
+        return self._hidden[None]
 
     def tokens(self, variables: Sequence[int]) -> Tensor:
         """Return where the tokens of some variables are among all, shape (their tokens,)."""
