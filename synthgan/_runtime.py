@@ -158,6 +158,13 @@ def half_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """Return the dtype to add up many terms in: float64, which Apple's devices lack."""
+    import torch
+
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def autocast(
     device: torch.device, precision: torch.dtype | None
 ) -> contextlib.AbstractContextManager[Any]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan import ranks
-from synthgan._runtime import autocast, numpy_generator
+from synthgan._runtime import autocast, numpy_generator, widest
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
 from synthgan.options import TrainingOptions
@@ -157,15 +157,16 @@ class GroupLikelihood:
     ) -> Tensor:
         """Return the log-probability of whole rows whose columns are revealed in `groups`, (rows,).
 
-        In float64.
+        In float64, where the device has it.
         """
         predictor, n_known = self.predictor, 0
-        found = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
+        dtype = widest(tokens.device)
+        found = torch.zeros(len(tokens), dtype=dtype, device=tokens.device)
         bias = None if classes is None else classes.bias_of(len(groups))
         hidden = predictor.hidden
         total = predictor.total(hidden)
         for group in map(list, groups):
-            found = found + self._given(total, tokens, n_known, group, classes, bias).double()
+            found = found + self._given(total, tokens, n_known, group, classes, bias).to(dtype)
             after = predictor.total(tokens[:, group], group)
             total = total + after - predictor.total(hidden[:, group], group)
             n_known += len(group)

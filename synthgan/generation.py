@@ -132,7 +132,7 @@ class TableSampler:
             )
             for start in range(0, max(len(codes), 1), 8 * BLOCK)
         ]
-        return torch.cat(parts).double().cpu().numpy()
+        return torch.cat(parts).cpu().double().numpy()
 
     def _encode_some(self, table: pa.Table) -> tuple[Array, list[int] | None]:
         """Return tokens of the active columns, and which of these the table has; None is all."""

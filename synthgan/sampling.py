@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthgan._runtime import numpy_generator
+from synthgan._runtime import numpy_generator, widest
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import Predictor, converted
@@ -369,7 +369,7 @@ class Sampler:
         That of some `variables` alone if they are given; the tokens of the others do not matter.
         """
         predictor, variables_of_all = self.predictor, range(len(self.generator.sizes))
-        total_score = codes.new_zeros(len(codes), dtype=torch.float64)
+        total_score = codes.new_zeros(len(codes), dtype=widest(codes.device))
         hidden = predictor.hidden
         for number in range(orders):
             order = numpy_generator(seed, "score", number).permutation(variables_of_all)
@@ -378,7 +378,7 @@ class Sampler:
             total = predictor.total(hidden).expand(len(codes), -1)
             for j in order.tolist():
                 scores = predictor.log_probabilities(predictor.features(total), j)
-                total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).double()
+                total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).to(total_score)
                 after = predictor.total(codes[:, [j]], [j])
                 total = total + after - predictor.total(hidden[:, [j]], [j])
         return total_score / orders

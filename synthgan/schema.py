@@ -45,7 +45,6 @@ KINDS: dict[str, str] = {
 }
 
 _NUMERIC = ("integer", "float", "decimal", "datetime", "timedelta")
-_LEVELLED = ("boolean", "categorical", "ordered")
 _ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key)$|^id[_\s-]", re.IGNORECASE)
 _MANY_LEVELS = 1000
 _MOST_BINS = 4096

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthgan._runtime import numpy_generator
+from synthgan._runtime import numpy_generator, widest
 from synthgan.few_steps import GroupLikelihood
 from synthgan.networks.mixtures import LatentChoice
 from synthgan.sampling import Sampler
@@ -64,7 +64,7 @@ def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     likelihood = GroupLikelihood(sampler.predictor)
     sampler.forget()  # tables of other numbers of steps
     rng = numpy_generator(0, "costs", steps)
-    lost = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    lost = torch.zeros(len(rows), dtype=widest(rows.device), device=rows.device)
     apart = 0.0
     splits = _SPLITS if shared else _SPLITS_OF_FEW
     n_drawn = _DRAWN_ROWS // splits

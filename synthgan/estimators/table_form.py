@@ -226,7 +226,10 @@ class TableForm:
         container = Container.from_dict(data["container"])
         form = cls(encoder, container, bool(data["has_y"]), data["target"])
         form.describe()
-        ends = [[0] * len(encoder.coders), [max(n - 1, 0) for n in encoder.n_ordered]]
+        ends = [
+            [0] * len(encoder.coders),
+            *([max(n - 1, 0) for n in counts] for counts in (encoder.n_ordered, encoder.sizes)),
+        ]
         rows = encoder.decode(np.array(ends), None)
         if container.kind != "polars":  # which need not be there to load a model
             form.restore(rows)
