@@ -7,7 +7,8 @@ Usage::
 
 Tables are made up: half of the columns numbers, half levels, all sums of eight normal factors and
 noise. One of rows, columns and levels grows, the others stay at 20,000 rows, 15 columns and 20
-levels; sampled rows come from a model of 20,000 rows and are written to Parquet as they are drawn.
+levels (5,000 rows above 150 columns, ten rows a level above 2,000 levels); sampled rows come from a
+model of 20,000 rows and are written to Parquet as they are drawn.
 Every size runs in a fresh process. Every finished run is added to ``benchmarks/growth.json``.
 """
 
@@ -77,6 +78,8 @@ def child(kind: str, size: int) -> dict[str, Any]:
         shape["rows"] = size
     if kind == "columns" and size > 150:
         shape["rows"] = 5000
+    if kind == "levels":  # rare levels are pooled, so a level needs rows to be one
+        shape["rows"] = max(ROWS, 10 * size)
     frame = table(**shape)
     began = time.perf_counter()
     gan = TabularGAN(random_state=0, verbose=0).fit(frame)
