@@ -135,6 +135,7 @@ def draw(results: dict[str, Any]) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
 
     kinds = [kind for kind in WHAT if kind in results["runs"]]
     figure, axes = plt.subplots(
@@ -148,6 +149,7 @@ def draw(results: dict[str, Any]) -> None:
                 continue
             axis.plot(sizes, [done[k][key] for k in sizes], "o-", label=label)
         axis.set(xscale="log", yscale="log", xlabel=WHAT[kind], ylabel="seconds")
+        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axis.legend(frameon=False)
     figure.savefig(PLOT, dpi=110)
 
