@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from synthgan.estimators.image_vae import ImageVAE
     from synthgan.estimators.tabular_gan import TabularGAN
     from synthgan.estimators.tabular_vae import TabularVAE
+    from synthgan.inference import infer_schema
     from synthgan.marginals import MarginalOptions
     from synthgan.options import TrainingOptions
-    from synthgan.schema import Column, Schema, infer_schema
+    from synthgan.schema import Column, Schema
     from synthgan.shards import sample_shards
     from synthgan.variational import AutoencoderOptions
 
@@ -64,7 +65,7 @@ _HOMES = {
     "TabularVAE": "estimators.tabular_vae",
     "TrainingOptions": "options",
     "TranslationOptions": "adversarial.translation",
-    "infer_schema": "schema",
+    "infer_schema": "inference",
     "load_model": "estimators.base",
     "sample_shards": "shards",
 }

@@ -29,10 +29,12 @@ from synthgan.sources import read_path
 __all__ = [
     "Container",
     "escape_formulas",
+    "holds_text",
     "parse_arrow_type",
     "read_frame",
     "read_table",
     "read_with_container",
+    "value_type_of",
     "with_container",
     "write_csv",
     "write_table",
@@ -88,6 +90,17 @@ def parse_arrow_type(text: str) -> pa.DataType:
         index, value = parse_arrow_type(match[2]), parse_arrow_type(match[1])
         return pa.dictionary(index, value, ordered=match[3] == "1")
     raise SchemaError(f"Unknown column type {text!r} in a schema.")
+
+
+def value_type_of(arrow_type: pa.DataType) -> pa.DataType:
+    """Return the type of the cells of a column: that of the values, if it is a dictionary."""
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+
+
+def holds_text(arrow_type: pa.DataType) -> bool:
+    """Whether cells of this type are texts."""
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(arrow_type) for test in tests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,10 @@ from synthgan.evaluate.cards import Card, data_card
 from synthgan.evaluate.gate import Gate
 from synthgan.exceptions import SynthganError
 from synthgan.images import read_images
+from synthgan.inference import infer_schema
 from synthgan.io import read_table
 from synthgan.privacy import DifferentialPrivacy, Ledger
-from synthgan.schema import Schema, infer_schema
+from synthgan.schema import Schema
 from synthgan.shards import read_manifest
 from synthgan.storage import read_model, write_model
 

@@ -33,6 +33,7 @@ LAYERS = [
     ["synthgan.privacy"],
     ["synthgan.encoding", "synthgan.conditions"],
     ["synthgan.images", "synthgan.alignment"],
+    ["synthgan.inference"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
     ["synthgan.pages"],
@@ -44,6 +45,7 @@ NO_TORCH_AT_IMPORT = {
     "files",
     "sources",
     "_runtime",
+    "inference",
     "schema",
     "io",
     "conditions",
@@ -105,7 +107,13 @@ def test_imports_go_down(module: str) -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if ".evaluate" in name])
 def test_evaluation_knows_no_model(module: str) -> None:
-    allowed = ("synthgan.evaluate", "synthgan.io", "synthgan.images", "synthgan.schema")
+    allowed = (
+        "synthgan.evaluate",
+        "synthgan.io",
+        "synthgan.images",
+        "synthgan.schema",
+        "synthgan.inference",
+    )
     for name in _imports_of(module) & set(MODULES):
         assert name.startswith(
             (*allowed, "synthgan._runtime", "synthgan.exceptions", "synthgan.files")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from synthgan._runtime import numpy_generator
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import DataError
+from synthgan.inference import infer_schema
 from synthgan.io import read_table
-from synthgan.schema import infer_schema
 
 pytestmark = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
 

@@ -15,7 +15,8 @@ import pytest
 from fixtures import mixed_table
 
 from synthgan.exceptions import DataWarning, SchemaError
-from synthgan.schema import Column, Schema, infer_schema
+from synthgan.inference import infer_schema
+from synthgan.schema import Column, Schema
 
 
 def test_kinds_of_the_mixed_table() -> None:

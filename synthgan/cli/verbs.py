@@ -395,7 +395,7 @@ def inspect(args: argparse.Namespace) -> Answer:
 
 def schema(args: argparse.Namespace) -> Answer:
     """Print what the columns of a table are taken for, as JSON to edit."""
-    from synthgan.schema import infer_schema
+    from synthgan.inference import infer_schema
 
     inferred = infer_schema(args.data)
     return Answer(inferred.to_dict(), inferred.to_json())

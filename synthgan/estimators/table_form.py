@@ -18,8 +18,9 @@ from synthgan._runtime import numpy_generator
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import check_number
 from synthgan.exceptions import DataError
+from synthgan.inference import infer_schema
 from synthgan.io import Container, read_with_container, with_container
-from synthgan.schema import Schema, infer_schema
+from synthgan.schema import Schema
 from synthgan.sources import read_path, sample_rows
 
 __all__ = [

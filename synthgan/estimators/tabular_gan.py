@@ -69,7 +69,7 @@ class TabularGAN(BaseSynthesizer):
         File that keeps the state of the fit, about every half minute. If the process dies, the same
         call goes on from there, to the same model. It is removed when the model is saved.
     schema : Schema, dict or None, default None
-        What the columns are; None infers it. See :func:`synthgan.schema.infer_schema`.
+        What the columns are; None infers it. See :func:`synthgan.inference.infer_schema`.
     min_count : int, default 5
         Values and levels in fewer rows are never repeated because they were seen; used when the
         schema is inferred.

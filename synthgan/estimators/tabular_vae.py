@@ -87,7 +87,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     variational : bool, default True
         False makes a plain autoencoder: closer reconstructions, worse samples.
     schema : Schema, dict or None, default None
-        What the columns are; None infers it. See :func:`synthgan.schema.infer_schema`.
+        What the columns are; None infers it. See :func:`synthgan.inference.infer_schema`.
     min_count : int, default 5
         As for :class:`~synthgan.TabularGAN`.
     max_tokens : int or None, default None

@@ -16,8 +16,9 @@ from synthgan.evaluate.fidelity.detection import c2st
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Column, Tables, read_named, read_tables
 from synthgan.exceptions import DataError, ParameterError, SchemaError
+from synthgan.inference import infer_schema
 from synthgan.schema import Column as Declared
-from synthgan.schema import Schema, infer_schema
+from synthgan.schema import Schema
 
 __all__ = ["Drift", "check"]
 

@@ -13,7 +13,8 @@ from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 from synthgan.evaluate import tables
 from synthgan.evaluate.drift import MIN_EFFECT, _unseen, check
 from synthgan.exceptions import DataError, DataWarning, ParameterError
-from synthgan.schema import Column, Schema, infer_schema
+from synthgan.inference import infer_schema
+from synthgan.schema import Column, Schema
 
 
 def drifted(found):
