@@ -239,6 +239,7 @@ class Schema:
     Examples
     --------
     >>> import pandas as pd
+    >>> from synthgan import infer_schema
     >>> schema = infer_schema(pd.DataFrame({"age": [31, 40, 31], "sex": ["f", "m", "f"]}))
     >>> schema["age"].kind
     'integer'
