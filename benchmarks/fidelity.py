@@ -153,13 +153,26 @@ def in_child(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def processor() -> str:
+    """Return the name of the processor, with the instructions for bfloat16 that it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    facts = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    has = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16"}
+    flags = set(facts.get("flags", "").split())
+    extra = [title for flag, title in has.items() if flag in flags]
+    return ", ".join([facts.get("model name", platform.machine()), *extra])
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
     import torch
 
     return {
         "cpus": os.cpu_count(),
-        "processor": platform.machine(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
