@@ -5,11 +5,11 @@ Usage::
     python benchmarks/ablation.py --data DIR [--tables adult] [--only NAME ...]
     python benchmarks/ablation.py --render      # only rewrite the table in docs
 
-``DIR`` as for ``fidelity.py``, whose metrics these are. One fit with seed 0; the critic's variants
-train its latent classes anew, either as they were drawn at the start or as likelihood left them,
-for 900 steps, of which the critic makes the first 300 alone. Then biases are raked as in a fit, and
-as many rows as there are training rows are drawn in 1, 2 and 4 steps. *Pair error* is that by which
-a fit decides whether to keep what a critic taught. Every variant is added to
+``DIR`` as for ``real_tables.py``, whose metrics these are. One fit with seed 0; the variants of the
+critic train its latent classes anew, either as they were drawn at the start or as likelihood left
+them, for 900 steps, of which the critic makes the first 300 alone. Then biases are raked as in a
+fit, and as many rows as there are training rows are drawn in 1, 2 and 4 steps. *Pair error* is that
+by which a fit decides whether to keep what a critic taught. Every variant is added to
 ``benchmarks/ablation.json`` when it is done.
 """
 
@@ -25,8 +25,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from fidelity import METRICS, load, measure
 from pages import BENCHMARKS, write_into
+from real_tables import METRICS, load, measure
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "ablation.json"

@@ -4,12 +4,12 @@
     python benchmarks/augmentation.py --data DIR --decide   # augment() itself, about two hours
     python benchmarks/augmentation.py --render              # only rewrite the page
 
-DIR is that of ``fidelity.py``. A repeat draws so many training rows from a table, and tests on up
-to 5,000 of the others. All over-samplers bring every class to the size of the largest, with their
-own defaults; SMOTE is SMOTE-NC where there are categories, and is given medians for missing cells.
-Classifiers are those of ``synthgan.augment.learner``. With ``--decide``, ``augment`` decides on
-each training table by the log-loss of boosted trees over five folds, and the trees are trained on
-what it returns.
+DIR is that of ``real_tables.py``. A repeat draws so many training rows from a table, and tests on
+up to 5,000 of the others. All over-samplers bring every class to the size of the largest, with
+their own defaults; SMOTE is SMOTE-NC where there are categories, and is given medians for missing
+cells. Classifiers are those of ``synthgan.augment.learner``. With ``--decide``, ``augment`` decides
+on each training table by the log-loss of boosted trees over five folds, and the trees are trained
+on what it returns.
 """
 
 from __future__ import annotations

@@ -6,16 +6,15 @@
     python benchmarks/dp.py --made                          # tables with many columns
     python benchmarks/dp.py --render                        # only rewrite the page
 
-DIR is that of ``fidelity.py``. All 48,842 rows of Adult, without ``fnlwgt`` and ``education``; age
-is cut into 17 bins, gains, losses and hours into 20; 39,073 rows are learned, the others held out,
-the same for all seeds.
-TVD is the mean total variation distance of the tables of one or two columns to the training rows;
-P(y|x) the mean gap of the rate of the target within a level. TSTR is the AUC of a classifier
-trained on synthetic rows, on those held out. The peers are MST and AIM of private-pgm (CHECKOUT is
-a checkout of it at 4d2b3c5, its environment has jax 0.6.2): MST with 2,500 iterations, AIM with
-300 iterations and models of 8 MB, because its own settings (1,000 and 80 MB) take many hours here;
-above epsilon 1, where it would take smaller steps, it gets models of 1 MB and two rounds a column.
-The 300 epochs of DP-CTGAN take as long; it gets 25.
+DIR is that of ``real_tables.py``. All 48,842 rows of Adult, without ``fnlwgt`` and ``education``;
+age is cut into 17 bins, gains, losses and hours into 20; 39,073 rows are learned, the others held
+out, the same for all seeds. TVD is the mean total variation distance of the tables of one or two
+columns to the training rows; P(y|x) the mean gap of the rate of the target within a level. TSTR is
+the AUC of a classifier trained on synthetic rows, on those held out. The peers are MST and AIM of
+private-pgm (CHECKOUT is a checkout of it at 4d2b3c5, its environment has jax 0.6.2): MST with 2,500
+iterations, AIM with 300 iterations and models of 8 MB, because its own settings (1,000 and 80 MB)
+take many hours here; above epsilon 1, where it would take smaller steps, it gets models of 1 MB and
+two rounds a column. The 300 epochs of DP-CTGAN take as long; it gets 25.
 
 The made tables have 40,000 rows. *wide*: 100 columns of 2 to 20 levels, cut from sparse sums of
 eight normal factors and noise; *dense*: 30 columns of 16 levels, each a sum of ten factors. *Chosen

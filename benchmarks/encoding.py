@@ -3,8 +3,8 @@
     python benchmarks/encoding.py --data DIR [--tables adult magic]
     python benchmarks/encoding.py --render       # only rewrite the page
 
-``DIR`` is that of ``fidelity.py``, whose measures are used. Odd rows are holdout rows of which one
-cell in three was replaced by that of another row; the AUC is that of ``score_samples`` telling
+``DIR`` is that of ``real_tables.py``, whose measures are used. Odd rows are holdout rows of which
+one cell in three was replaced by that of another row; the AUC is that of ``score_samples`` telling
 them from whole holdout rows. Features are judged by a logistic regression of the target on training
 rows, tested on holdout rows; beside it stands the same on one-hot levels and standardised numbers.
 Results go to ``encoding.json`` and into ``docs/benchmarks.md``.
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fidelity import load, measure
 from pages import BENCHMARKS, write_into
+from real_tables import load, measure
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from fidelity import machine
 from pages import BENCHMARKS, write_into
+from real_tables import machine
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "growth.json"

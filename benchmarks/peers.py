@@ -3,19 +3,14 @@
 Usage, in an environment with ``peers.txt``::
 
     python benchmarks/peers.py --data DIR [--tables adult ...] [--methods synthgan ctgan ...]
-    python benchmarks/peers.py --render      # only rewrite the table and the plot in docs
+    python benchmarks/peers.py --data DIR --methods references synthgan   # needs no peer
+    python benchmarks/peers.py --render      # only rewrite the tables and the plot
 
-``DIR`` as for ``fidelity.py``, whose metrics these are. Every fit runs alone in a fresh process
-with ``--threads`` threads, methods in turn, seed by seed; what fails or takes longer than
-``--limit`` seconds is a row too. Every finished run is added to ``benchmarks/peers.json``, so that
-an interrupted benchmark goes on where it stopped.
-
-Peers get the settings that their authors ship: CTGAN and TVAE 300 epochs with batches of 500 and
-the categorical columns named, on tables with missing numbers, which their package refuses, within
-SDV, as it advises; the Gaussian copula of SDV with metadata that name them; TabularARGN
-with early stopping on its own validation rows; adversarial random forests of 30 trees; SMOTE-NC
-asked for as many new rows of every class as there are (tables with a class to predict and both
-kinds of columns only).
+``DIR`` as for ``real_tables.py``, whose metrics these are; what fits is in ``generators.py``. Every
+fit runs alone in a fresh process with ``--threads`` threads, methods in turn, seed by seed; what
+fails or takes longer than ``--limit`` seconds is a row too. Every finished run is added to
+``benchmarks/peers.json``, so that an interrupted benchmark goes on where it stopped. *references*
+are tables that need no fit; *hurried* is synthgan in half the seconds that TabularARGN took.
 """
 
 from __future__ import annotations
@@ -25,161 +20,30 @@ import importlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from fidelity import METRICS, TABLES, load, machine, measure, spread
-from pages import BENCHMARKS, write_into
+from generators import METHODS
+from pages import BENCHMARKS, ROOT, write_into
+from real_tables import METRICS, TABLES, load, machine, measure, references, spread
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
 PLOT = BENCHMARKS.parent / "_static" / "peers.png"
 MANY = 100_000
 
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a method leaves: ways to sample it by name, and how to write it to a file."""
-
-    samples: dict[str, Callable[[int], pd.DataFrame]]
-    save: Callable[[str], Any]
-
-
-def fit_synthgan(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
-    """One fit; rows of as many steps as it chose, of four and of one."""
-    from synthgan import TabularGAN
-
-    gan = TabularGAN(random_state=seed, verbose=0).fit(train, target=info["target"])
-    samples = {
-        name: lambda n, steps=steps: gan.sample(n, steps=steps, random_state=seed)
-        for name, steps in (("synthgan", None), ("synthgan, 4 steps", 4), ("synthgan, 1 step", 1))
-    }
-    return Fitted(samples, gan.save)
-
-
-def fit_networks(name: str, train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
-    """Fit CTGAN or TVAE of their authors' package, or within SDV where numbers are missing."""
-    import ctgan
-
-    if train.drop(columns=info["categorical"], errors="ignore").isna().any(axis=None):
-        return fit_sdv(f"{name}Synthesizer", train, info, seed, epochs=300, enable_gpu=False)
-    model = getattr(ctgan, name)(epochs=300, enable_gpu=False)
-    model.set_random_state(seed)
-    model.fit(train, discrete_columns=info["categorical"])
-    return Fitted({name: model.sample}, model.save)
-
-
-def fit_sdv(
-    name: str, train: pd.DataFrame, info: dict[str, Any], seed: int, **options: Any
-) -> Fitted:
-    """Fit a synthesizer of SDV."""
-    from sdv import single_table
-    from sdv.metadata import Metadata
-
-    np.random.seed(seed)  # noqa: NPY002 - the only seed that it takes
-    kinds = {
-        name: {"sdtype": "categorical" if name in info["categorical"] else "numerical"}
-        for name in train
-    }
-    metadata = Metadata.load_from_dict({"tables": {"table": {"columns": kinds}}})
-    model = getattr(single_table, name)(metadata, **options)
-    model.fit({"table": train})
-    title = name.removesuffix("Synthesizer")
-    return Fitted({title: lambda n: model.sample(n)["table"]}, model.save)
-
-
-def fit_argn(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
-    """TabularARGN of mostlyai-engine."""
-    import pickle
-
-    from mostlyai.engine import TabularARGN
-
-    kinds = {
-        name: "TABULAR_CATEGORICAL" if name in info["categorical"] else "TABULAR_NUMERIC_AUTO"
-        for name in train
-    }
-    model = TabularARGN(random_state=seed, device="cpu", tgt_encoding_types=kinds)
-    model.fit(train)
-
-    def save(path: str) -> None:
-        folder = Path(str(model.workspace_dir)) / "ModelStore"
-        parts = [p for p in folder.rglob("*") if p.is_file()]
-        Path(path).write_bytes(b"".join(p.read_bytes() for p in parts) or pickle.dumps(model))
-
-    def sample(n: int) -> pd.DataFrame:  # without its mark for rare levels, which is no level
-        return model.sample(n_samples=n, rare_category_replacement_method="SAMPLE")
-
-    return Fitted({"TabularARGN": sample}, save)
-
-
-def fit_arf(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
-    """Adversarial random forests of arfpy."""
-    import pickle
-
-    from arfpy import arf
-
-    np.random.seed(seed)  # noqa: NPY002 - the only seed that it takes
-    frame = train.astype(dict.fromkeys(info["categorical"], "str"))
-    model = arf.arf(x=frame, verbose=False, random_state=seed)
-    model.forde()
-    return Fitted(
-        {"ARF": lambda n: model.forge(n=n)},
-        lambda path: Path(path).write_bytes(pickle.dumps(model)),
-    )
-
-
-def fit_smote(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
-    """SMOTE-NC as a generator: new rows only, every class as often as it is."""
-    import pickle
-
-    from imblearn.over_sampling import SMOTENC
-
-    target = info["target"]
-    if info["task"] == "regression":
-        raise ValueError("no class to predict")
-    if set(train) <= {*info["categorical"], target}:
-        raise ValueError("no numbers")
-    features = train.drop(columns=target)
-    kinds = [name for name in info["categorical"] if name != target]
-    y = train[target].astype(str)
-    counts = y.value_counts()
-
-    def sample(n: int) -> pd.DataFrame:
-        wanted = {name: int(count + np.ceil(n * count / len(y))) for name, count in counts.items()}
-        smote = SMOTENC(kinds, sampling_strategy=wanted, random_state=seed)
-        rows, labels = smote.fit_resample(features, y)
-        made = rows.assign(**{target: labels})[list(train)].iloc[len(train) :]
-        return made.sample(n, random_state=seed).reset_index(drop=True)
-
-    return Fitted(
-        {"SMOTE-NC": sample}, lambda path: Path(path).write_bytes(pickle.dumps((features, y)))
-    )
-
-
-#: What fits, and what to import before the clock starts.
-METHODS: dict[str, tuple[Callable[[pd.DataFrame, dict[str, Any], int], Fitted], str]] = {
-    "synthgan": (fit_synthgan, "synthgan.estimators.tabular_gan"),
-    "argn": (fit_argn, "mostlyai.engine"),
-    "copula": (partial(fit_sdv, "GaussianCopulaSynthesizer"), "sdv.single_table"),
-    "smote": (fit_smote, "imblearn.over_sampling"),
-    "arf": (fit_arf, "arfpy.arf"),
-    "tvae": (partial(fit_networks, "TVAE"), "sdv.single_table"),
-    "ctgan": (partial(fit_networks, "CTGAN"), "sdv.single_table"),
-}
-
-
 #: What a method that failed is called.
 NAMES = {
     "synthgan": "synthgan",
+    "hurried": "synthgan, half of ARGN's time",
     "argn": "TabularARGN",
     "copula": "GaussianCopula",
     "smote": "SMOTE-NC",
@@ -187,6 +51,12 @@ NAMES = {
     "tvae": "TVAE",
     "ctgan": "CTGAN",
 }
+COLUMNS = {
+    "fit_seconds": ("fit s", 0), "rows_per_second": ("rows/s", 0), "peak_gib": ("GiB", 2),
+    "file_mb": ("file MB", 1), **METRICS,
+}  # fmt: skip
+
+Rows = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def peak_gib() -> float:
@@ -194,7 +64,9 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def child(folder: Path, method: str, seed: int, place: Path) -> dict[str, Any]:
+def child(
+    folder: Path, method: str, seed: int, place: Path, seconds: float | None
+) -> dict[str, Any]:
     """Fit one method in this process; leave its samples in a folder and return what they cost."""
     import torch
 
@@ -202,11 +74,13 @@ def child(folder: Path, method: str, seed: int, place: Path) -> dict[str, Any]:
     train, _, info = load(folder)
     fit, package = METHODS[method]
     importlib.import_module(package)
+    limit = {} if seconds is None else {"seconds": seconds}
     began = time.perf_counter()
-    fitted = fit(train, info, seed)
+    fitted = fit(train, info, seed, **limit)
     found: dict[str, Any] = {"fit_seconds": time.perf_counter() - began, "peak_gib": peak_gib()}
     fitted.save(str(place / "model"))
     found["file_mb"] = (place / "model").stat().st_size / 1e6
+    found["steps"] = fitted.steps
     found["samples"] = {}
     for name, sample in fitted.samples.items():
         began = time.perf_counter()
@@ -234,12 +108,24 @@ def like(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
-def run(folder: Path, method: str, seed: int, limit: float, threads: int) -> dict[str, Any]:
+def run(
+    folder: Path,
+    method: str,
+    seed: int,
+    *,
+    limit: float,
+    threads: int,
+    seconds: float | None,
+    keep: Path | None,
+) -> dict[str, Any]:
     """Fit one method in a fresh process and measure what it sampled."""
     train, test, info = load(folder)
+    if method == "references":
+        return {"rows": len(train), "samples": references(train, test, info)}
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, __file__, "--data", str(folder.parent), "--child", method]
         command += ["--tables", folder.name, "--seeds", str(seed), "--place", place]
+        command += [] if seconds is None else ["--seconds", str(seconds)]
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         setting = {**os.environ, **dict.fromkeys(names, str(threads))}
         try:
@@ -252,9 +138,12 @@ def run(folder: Path, method: str, seed: int, limit: float, threads: int) -> dic
             return {"error": done.stderr.strip().splitlines()[-1][:200]}
         found = dict(json.loads(done.stdout.splitlines()[-1]))
         for name, entry in found["samples"].items():
-            rows = pd.read_parquet(Path(place) / f"{name}.parquet")
+            path = Path(place) / f"{name}.parquet"
+            if keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, keep / f"{folder.name}, {name}, seed {seed}.parquet")
             try:
-                figures = measure(train, test, like(train, rows), info)
+                figures = measure(train, test, like(train, pd.read_parquet(path)), info)
             except Exception as error:
                 entry["error"] = f"{type(error).__name__}: {error}"[:200]
                 continue
@@ -262,13 +151,13 @@ def run(folder: Path, method: str, seed: int, limit: float, threads: int) -> dic
     return found
 
 
-def rows_of(results: dict[str, Any]) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Return the finished runs of every sample by table and name, failures by method."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for table, methods in results["tables"].items():
+def rows_of(results: dict[str, Any], methods: list[str]) -> Rows:
+    """Return the runs of every sample by table and name; failures have the name of the method."""
+    found: Rows = {}
+    for table, all_methods in results["tables"].items():
         rows = found.setdefault(table, {})
-        for method in (name for name in METHODS if name in methods):
-            for entry in methods[method].values():
+        for method in (name for name in methods if name in all_methods):
+            for entry in all_methods[method].values():
                 if "error" in entry:
                     rows.setdefault(NAMES[method], []).append(entry)
                     continue
@@ -278,39 +167,40 @@ def rows_of(results: dict[str, Any]) -> dict[str, dict[str, list[dict[str, Any]]
     return found
 
 
-COLUMNS = {
-    "fit_seconds": ("fit s", 0), "rows_per_second": ("rows/s", 0), "peak_gib": ("GiB", 2),
-    "file_mb": ("file MB", 1), "shape": METRICS["shape"], "trend": METRICS["trend"],
-    "c2st_train": METRICS["c2st_train"], "c2st_test": METRICS["c2st_test"],
-    "tstr": METRICS["tstr"], "dcr": METRICS["dcr"],
-}  # fmt: skip
-
-
-def render(results: dict[str, Any]) -> str:
-    """Return the Markdown table."""
-    head = ["table", "method", *(title for title, _ in COLUMNS.values())]
+def render(results: dict[str, Any], rows: Rows, wanted: Callable[[str], bool]) -> str:
+    """Return the Markdown table of the rows whose names are wanted."""
+    head = ["table", "rows from", *(title for title, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for table, rows in rows_of(results).items():
-        first = True
-        for name, runs in rows.items():
+    for table, named in rows.items():
+        first = f"**{table}**"
+        for name, runs in named.items():
+            if not wanted(name):
+                continue
             done = [run for run in runs if "error" not in run]
-            label = name if len(done) in (0, 1) else f"{name} ({len(done)} seeds)"
+            chosen = {run["steps"] for run in done if run.get("steps") and name == "synthgan"}
+            label = f"{name}, {' or '.join(map(str, sorted(chosen)))} steps" if chosen else name
+            label = label if len(done) in (0, 1) else f"{label} ({len(done)} seeds)"
             cells = [
-                spread([run[key] for run in done], digits) for key, (_, digits) in COLUMNS.items()
+                spread([run.get(key) for run in done], digits)
+                for key, (_, digits) in COLUMNS.items()
             ]
             if not done:
                 reason = runs[0]["error"].partition(". ")[0].replace("|", "/")
                 cells = [f"*{reason}*", *([""] * (len(COLUMNS) - 1))]
-            lines.append(f"| {f'**{table}**' if first else ''} | {label} | " + " | ".join(cells))
-            lines[-1] += " |"
-            first = False
+            lines.append(f"| {first} | {label} | " + " | ".join(cells) + " |")
+            first = ""
     facts = results["machine"]
-    lines += ["", f"{facts['cpus']} CPU cores ({facts['processor']}), {facts['threads']} thread a "
-              f"process, torch {facts['torch']}."]  # fmt: skip
+    lines += [
+        "",
+        f"Mean ± half the range of the seeds. {facts['cpus']} CPU cores ({facts['processor']}), "
+        f"{facts['threads']} thread a process, torch {facts['torch']}. C2ST: 0.5 is best. TSTR: "
+        "AUC, or RMSE of the target where the task is regression (Beijing: of its logarithm). DCR "
+        "share: 0.5 is best, and no evidence of privacy.",
+    ]
     return "\n".join(lines)
 
 
-def draw(results: dict[str, Any]) -> None:
+def draw(rows: Rows) -> None:
     """Plot fidelity against the time of a fit, one panel a table."""
     import matplotlib
 
@@ -320,12 +210,12 @@ def draw(results: dict[str, Any]) -> None:
     tables = {
         table: {
             name: done
-            for name, runs in rows.items()
+            for name, runs in named.items()
             if (done := [run for run in runs if "error" not in run])
         }
-        for table, rows in rows_of(results).items()
+        for table, named in rows.items()
     }
-    names = list(dict.fromkeys(name for rows in tables.values() for name in rows))
+    names = list(dict.fromkeys(name for named in tables.values() for name in named))
     across = min(4, len(tables))
     down = -(-len(tables) // across)
     figure, axes = plt.subplots(
@@ -333,8 +223,8 @@ def draw(results: dict[str, Any]) -> None:
     )
     for axis in axes.flat[len(tables) :]:
         axis.set_visible(False)
-    for axis, (table, rows) in zip(axes.flat, tables.items(), strict=False):
-        for name, runs in rows.items():
+    for axis, (table, named) in zip(axes.flat, tables.items(), strict=False):
+        for name, runs in named.items():
             x = np.mean([run["fit_seconds"] for run in runs])
             y = np.mean([run["c2st_test"] for run in runs])
             ours = name.startswith("synthgan")
@@ -352,41 +242,63 @@ def draw(results: dict[str, Any]) -> None:
     figure.savefig(PLOT, dpi=110)
 
 
+def write(results: dict[str, Any]) -> None:
+    """Write the tables and the plot."""
+    own = rows_of(results, ["synthgan", "references"])
+    write_into(BENCHMARKS, "fidelity", render(results, own, lambda name: True))
+    short = ("synthgan", "synthgan, all steps", "bootstrap of train")
+    write_into(ROOT / "README.md", "fidelity", render(results, own, short.__contains__))
+    everyone = rows_of(results, list(METHODS))
+    few = ("synthgan, all steps", "synthgan, 4 steps")
+    write_into(BENCHMARKS, "peers", render(results, everyone, lambda name: name not in few))
+    draw(everyone)
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    known = ["references", *METHODS]
     parser.add_argument("--data", type=Path, help="folder of table folders")
     parser.add_argument("--tables", nargs="*", default=TABLES)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="*", default=known, choices=known)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--limit", type=float, default=7200, help="seconds for one run")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--render", action="store_true", help="only rewrite the page")
+    parser.add_argument("--keep", type=Path, help="folder for the samples, for published.py")
+    parser.add_argument("--render", action="store_true", help="only rewrite the pages")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         folder = options.data / options.tables[0]
-        found = child(folder, options.child, options.seeds[0], options.place)
+        found = child(folder, options.child, options.seeds[0], options.place, options.seconds)
         print(json.dumps(found, default=float))
         return
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"tables": {}}
     if not options.render:
         results["machine"] = {**machine(), "threads": options.threads}
+        order = sorted(options.methods, key=lambda name: name == "hurried")  # needs a time first
         for seed in options.seeds:
             for table in options.tables:
-                for method in options.methods:
-                    runs = results["tables"].setdefault(table, {}).setdefault(method, {})
-                    if str(seed) in runs:
+                entries = results["tables"].setdefault(table, {})
+                for method in order:
+                    runs = entries.setdefault(method, {})
+                    if str(seed) in runs or (method == "references" and runs):
                         continue
-                    found = run(options.data / table, method, seed, options.limit, options.threads)
-                    runs[str(seed)] = found
-                    print(table, seed, method, json.dumps(found, default=float), flush=True)
+                    seconds = None
+                    if method == "hurried":
+                        seconds = entries["argn"][str(seed)]["fit_seconds"] / 2
+                    runs[str(seed)] = run(
+                        options.data / table, method, seed, limit=options.limit,
+                        threads=options.threads, seconds=seconds, keep=options.keep,
+                    )  # fmt: skip
+                    print(table, seed, method, json.dumps(runs[str(seed)], default=float),
+                          flush=True)  # fmt: skip
                     RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
-    write_into(BENCHMARKS, "peers", render(results))
-    draw(results)
+    write(results)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 Usage::
 
-    python benchmarks/published.py --data DIR [--tables adult ...] [--seeds 0 1 2 3 4]
+    python benchmarks/peers.py --data DIR --methods synthgan --keep SAMPLES
+    python benchmarks/published.py --data DIR --samples SAMPLES [--tables adult ...]
     python benchmarks/published.py --render      # only rewrite the table in docs
 
-``DIR`` as for ``fidelity.py``, with the split of the papers' code. One sample of as many rows as
-there are training rows from each of several trained models. The other rows of the table come from
-an independent re-run of the published code, five trainings each (repository april-tools/tabpc at
-3f92668, ``article_material/our_results``, June 2026; paper arXiv:2603.23016).
+``DIR`` as for ``real_tables.py``, with the split of the papers' code. One sample of as many rows as
+there are training rows from each of several trained models, drawn one column a step. The other rows
+of the table come from an independent re-run of the published code, five trainings each (repository
+april-tools/tabpc at 3f92668, ``article_material/our_results``, June 2026; paper arXiv:2603.23016).
 
 The protocol has quirks, kept here because the published figures have them:
 
@@ -33,8 +34,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from fidelity import LOG_TARGET, load, spread
 from pages import BENCHMARKS, write_into
+from real_tables import LOG_TARGET, load, spread
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
@@ -248,24 +249,22 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of table folders")
     parser.add_argument("--tables", nargs="*", default=TABLES, choices=TABLES)
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--samples", type=Path, help="folder of samples that peers.py kept")
     parser.add_argument("--render", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for table in [] if options.render else options.tables:
-        from synthgan import TabularGAN
-
         train, test, info = load(options.data / table)
         kinds = results.setdefault(table, {"training rows": {}, "synthgan": {}})
         if not kinds["training rows"]:
             kinds["training rows"]["0"] = measure(train, test, train, info, 0)
-        for seed in options.seeds:
-            if str(seed) in kinds["synthgan"]:
+        for path in sorted(options.samples.glob(f"{table}, synthgan, all steps, seed *.parquet")):
+            seed = path.stem.rpartition(" ")[2]
+            if seed in kinds["synthgan"]:
                 continue
-            gan = TabularGAN(random_state=seed, verbose=0).fit(train, target=info["target"])
-            rows = gan.sample(len(train), steps=train.shape[1], random_state=1000 + seed)
-            kinds["synthgan"][str(seed)] = measure(train, test, rows, info, seed)
-            print(table, seed, kinds["synthgan"][str(seed)], flush=True)
+            rows = pd.read_parquet(path)
+            kinds["synthgan"][seed] = measure(train, test, rows, info, int(seed))
+            print(table, seed, kinds["synthgan"][seed], flush=True)
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_into(BENCHMARKS, "published", render(results))
 

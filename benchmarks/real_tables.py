@@ -1,0 +1,135 @@
+"""Real tables, what is measured of synthetic ones, and what figures depend on.
+
+``DIR`` of the benchmarks' ``--data DIR`` holds one folder per table with ``train.parquet``,
+``test.parquet`` and ``info.json`` (keys ``name``, ``target``, ``task``, ``categorical``). Errors
+are in per cent against the training table, over all columns or pairs; Trend bins numbers by the
+training table's range; C2ST is the AUC of XGBoost on unseen rows against training rows and against
+test rows; TSTR is XGBoost trained on synthetic rows and tested on real ones (AUC; for Beijing the
+RMSE of the logarithm of the target, as published tables have it); DCR share needs a holdout as
+large as the sample of training rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+TABLES = ["adult", "default", "shoppers", "beijing", "magic", "german_credit", "heart_uci", "pima"]
+LOG_TARGET = {"beijing"}
+METRICS = {
+    "shape": ("Shape %", 2),
+    "trend": ("Trend %", 2),
+    "c2st_train": ("C2ST train", 3),
+    "c2st_test": ("C2ST test", 3),
+    "tstr": ("TSTR", 3),
+    "dcr": ("DCR share", 3),
+}
+
+
+def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Return train, test and the description of one table."""
+    info = json.loads((folder / "info.json").read_text())
+    parts = [pd.read_parquet(folder / f"{part}.parquet") for part in ("train", "test")]
+    return parts[0], parts[1], info
+
+
+def measure(
+    train: pd.DataFrame, test: pd.DataFrame, synthetic: pd.DataFrame, info: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figures of one synthetic table."""
+    from synthgan.evaluate.attacks.copies import dcr_share
+    from synthgan.evaluate.fidelity.detection import c2st
+    from synthgan.evaluate.fidelity.similarity import similarity
+    from synthgan.evaluate.measure import Setting
+    from synthgan.evaluate.tables import read_tables
+    from synthgan.evaluate.utility import tstr
+
+    target = info["target"]
+    task = "regression" if info["task"] == "regression" else "classification"
+    if info["name"] in LOG_TARGET:
+        train, test, synthetic = (
+            frame.assign(**{target: np.log(frame[target].astype(float).clip(1, 20000))})
+            for frame in (train, test, synthetic)
+        )
+    tables = read_tables(
+        train, synthetic, test, categorical=info["categorical"], target=target, task=task
+    )
+    a, b, c = tables.train, tables.synthetic, tables.holdout
+    alike = similarity(a, b)
+    scores = {score.name: score.value for score in alike.scores}
+    setting = Setting(a, c, target, task, booster="xgboost")
+    utility = tstr(setting, b).scores
+    wanted = "rmse" if task == "regression" else "auc"
+    return {
+        "shape": scores["shape_error"],
+        "trend": scores["trend_error_range_matched"],
+        "trend_own_range": scores["trend_error"],
+        "c2st_train": c2st(a, b, booster="xgboost", seed=0).value,
+        "c2st_test": c2st(c, b, booster="xgboost", seed=0).value,
+        "tstr": next(s.value for s in utility if s.name == f"tstr_boosting_{wanted}"),
+        "dcr": dcr_share(a, c, b, seed=0).value,
+        "worst_columns": alike.columns.head(3).to_dict("records"),
+        "worst_pairs": alike.pairs.sort_values("error_range_matched", ascending=False)
+        .head(3)
+        .to_dict("records"),
+    }
+
+
+def references(
+    train: pd.DataFrame, test: pd.DataFrame, info: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of tables that nobody had to fit: between these a generator lies."""
+    rng = np.random.default_rng(0)
+    boot = train.iloc[rng.integers(0, len(train), len(train))].reset_index(drop=True)
+    shuffled = train.copy()
+    for name in shuffled:
+        shuffled[name] = train[name].to_numpy()[rng.permutation(len(train))]
+        shuffled[name] = shuffled[name].astype(train[name].dtype)
+    frames = {"bootstrap of train": boot, "independent columns": shuffled, "real holdout": test}
+    found = {name: measure(train, test, frame, info) for name, frame in frames.items()}
+    for name in ("tstr", "dcr", "c2st_test"):
+        found["real holdout"][name] = None  # a table cannot judge itself
+    return found
+
+
+def processor() -> str:
+    """Return the name of the processor, with the instructions for bfloat16 that it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    facts = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    has = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16"}
+    flags = set(facts.get("flags", "").split())
+    extra = [title for flag, title in has.items() if flag in flags]
+    return ", ".join([facts.get("model name", platform.machine()), *extra])
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    import torch
+
+    return {
+        "cpus": os.cpu_count(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def spread(values: list[float | None], digits: int) -> str:
+    """Return ``mean ± half range`` of the seeds."""
+    known = [v for v in values if v is not None]
+    if not known:
+        return "-"
+    mean = f"{np.mean(known):.{digits}f}"
+    if len(known) == 1:
+        return mean
+    return f"{mean} ± {(max(known) - min(known)) / 2:.{digits}f}"
