@@ -327,7 +327,8 @@ def chosen_pairs(codes: Codes, sizes: list[int], epsilon: float, seed: int) -> C
     sampler = Sampler(generator.eval().requires_grad_(False), None, LatentChoice())
     free = [None] * len(sizes)
     blocks = [
-        sampler.draw_block(seed, b, steps=1, weights=free) for b in range(-(-len(codes) // 512))
+        sampler.draw_block(seed, b, 512, steps=1, weights=free)
+        for b in range(-(-len(codes) // 512))
     ]
     return torch.cat(blocks).numpy()[: len(codes)]
 

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
+from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
-from synthgan.sampling import BLOCK, Sampler
+from synthgan.sampling import Sampler
 
 __all__ = ["TableSampler", "in_batches"]
 
@@ -29,6 +30,8 @@ Array = np.ndarray[Any, Any]
 
 #: A combination of conditions with a smaller probability is refused as contradictory.
 IMPOSSIBLE = 1e-9
+#: Rows that are scored at once.
+_SCORED_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,11 @@ class TableSampler:
         if n_samples <= start:
             empty = np.empty((0, len(self.encoder.coders)), np.int64)
             yield self._decode(empty, 0, seed, confinements)
-        for block in range(start // BLOCK, -(-n_samples // BLOCK)):
-            codes = self._draw(seed, block, steps, weights, restricted)
-            first = max(start - block * BLOCK, 0)
-            rows = min(BLOCK, n_samples - block * BLOCK) - first
-            yield self._decode(codes, block, seed, confinements).slice(first, rows)
+        for first, rows in blocks(start, n_samples):
+            codes = self._draw(seed, first, rows, steps, weights, restricted)
+            skipped = max(start - first, 0)
+            table = self._decode(codes, first, seed, confinements)
+            yield table.slice(skipped, min(rows, n_samples - first) - skipped)
 
     def complete(self, given: pa.Table, steps: int | None, seed: int, *, fill: bool) -> pa.Table:
         """Return one complete row for each row of known cells.
@@ -102,10 +105,10 @@ class TableSampler:
                 self._without_missing(j, w) for j, w in zip(self.active, weights, strict=True)
             ]
         tables = [self._decode(codes[:0], 0, seed)]
-        for block, start in enumerate(range(0, len(codes), BLOCK)):
-            rows = slice(start, start + BLOCK)
-            drawn = self._draw(seed, block, steps, weights, [], codes[rows], known[rows])
-            tables.append(self._decode(drawn, block, seed))
+        for first, rows in blocks(0, len(codes)):
+            part = slice(first, first + rows)
+            drawn = self._draw(seed, first, rows, steps, weights, [], codes[part], known[part])
+            tables.append(self._decode(drawn, first, seed))
         return _put_back(pa.concat_tables(tables), given)
 
     def log_likelihood(self, table: pa.Table, n_orders: int) -> Array:
@@ -116,8 +119,8 @@ class TableSampler:
         codes, there = self._encode_some(table)
         scores = np.zeros(len(codes))
         if self.active:
-            for start in range(0, len(codes), 8 * BLOCK):
-                rows = slice(start, start + 8 * BLOCK)
+            for start in range(0, len(codes), _SCORED_ROWS):
+                rows = slice(start, start + _SCORED_ROWS)
                 part = torch.from_numpy(codes[rows]).to(self.sampler.device)
                 scores[rows] = self.sampler.log_likelihood(part, n_orders, 0, there).cpu().numpy()
         return scores
@@ -128,9 +131,10 @@ class TableSampler:
         variable = self.active.index(self.encoder.index(column))
         parts = [
             self.sampler.log_shares_given(
-                torch.from_numpy(codes[start : start + 8 * BLOCK]).to(self.sampler.device), variable
+                torch.from_numpy(codes[start : start + _SCORED_ROWS]).to(self.sampler.device),
+                variable,
             )
-            for start in range(0, max(len(codes), 1), 8 * BLOCK)
+            for start in range(0, max(len(codes), 1), _SCORED_ROWS)
         ]
         return torch.cat(parts).cpu().double().numpy()
 
@@ -148,21 +152,22 @@ class TableSampler:
     def _draw(
         self,
         seed: int,
-        block: int,
+        first: int,
+        rows: int,
         steps: int | None,
         weights: Sequence[Tensor | None],
         restricted: Sequence[int],
         codes: Array | None = None,
         known: Array | None = None,
     ) -> Array:
-        """Return the tokens of all columns of one block, shape (rows, columns)."""
-        rows = BLOCK if codes is None else len(codes)
-        out = np.zeros((rows, len(self.encoder.coders)), np.int64)
+        """Return the tokens of all columns of one block, or of the rows of it that are given."""
+        asked = rows if codes is None else len(codes)
+        out = np.zeros((asked, len(self.encoder.coders)), np.int64)
         if not self.active:
             return out
         given: list[Tensor | None] = [None, None]
         if codes is not None and known is not None:
-            pad = ((0, BLOCK - rows), (0, 0))  # rows of a last block that nobody asked for
+            pad = ((0, rows - asked), (0, 0))  # rows of a last block that nobody asked for
             parts = (
                 np.pad(codes[:, self.active], pad),
                 np.pad(known[:, self.active], pad, constant_values=True),
@@ -170,30 +175,31 @@ class TableSampler:
             given = [torch.from_numpy(part).to(self.sampler.device) for part in parts]
         drawn = self.sampler.draw_block(
             seed,
-            block,
+            first,
+            rows,
             steps=min(steps or self.sampler.default_steps, len(self.active)),
             weights=weights,
             restricted=restricted,
             codes=given[0],
             known=given[1],
         )
-        out[:, self.active] = drawn.cpu().numpy()[:rows]
+        out[:, self.active] = drawn.cpu().numpy()[:asked]
         return out
 
     def _decode(
-        self, codes: Array, block: int, seed: int, confinements: Sequence[Confinement] = ()
+        self, codes: Array, first: int, seed: int, confinements: Sequence[Confinement] = ()
     ) -> pa.Table:
         names = self.encoder.schema.names
         table = self.encoder.decode(
             codes,
-            numpy_generator(seed, "cells", block),
+            numpy_generator(seed, "cells", first),
             limits={names[c.column]: c.limits for c in confinements if c.limits is not None},
-            first_row=block * BLOCK,
+            first_row=first,
             key_seed=seed,
         )
         for c in confinements:
             if c.choices is not None:
-                rng = numpy_generator(seed, "choices", block, c.column)
+                rng = numpy_generator(seed, "choices", first, c.column)
                 column = _choose(self.encoder, c, codes[:, c.column], rng)
                 table = table.set_column(c.column, names[c.column], column)
         return table

@@ -18,13 +18,14 @@ from torch import Tensor
 from synthgan._runtime import numpy_generator
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
-from synthgan.sampling import BLOCK
 
 __all__ = ["LatentRows"]
 
 Floats = npt.NDArray[np.float64]
 Latents = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
+
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class LatentRows:
         drawn = [np.zeros((0, len(self.decoder.sizes)), np.int64)]
         for number, (block, count) in enumerate(self._blocks(latents)):
             uniforms = numpy_generator(seed, "tokens", number).random(
-                (BLOCK, len(self.decoder.sizes)), dtype=np.float32
+                (_BLOCK, len(self.decoder.sizes)), dtype=np.float32
             )
             tokens = torch.zeros(uniforms.shape, dtype=torch.int64)
             for j, shares in enumerate(self._shares(block)):
@@ -180,9 +181,9 @@ class LatentRows:
 
     def _blocks(self, rows: np.ndarray[Any, Any]) -> Iterator[tuple[Tensor, int]]:
         """Yield blocks of rows on the device, padded to the same size, and their true lengths."""
-        for start in range(0, len(rows), BLOCK):
-            part = rows[start : start + BLOCK]
-            padded = np.pad(part, ((0, BLOCK - len(part)), (0, 0)))
+        for start in range(0, len(rows), _BLOCK):
+            part = rows[start : start + _BLOCK]
+            padded = np.pad(part, ((0, _BLOCK - len(part)), (0, 0)))
             yield torch.from_numpy(padded).to(self.device), len(part)
 
 

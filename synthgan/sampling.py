@@ -1,7 +1,8 @@
 """From a trained generator to rows: hidden columns are revealed group by group.
 
-Rows are drawn in blocks of fixed size. Block ``b`` of a sample depends on ``(seed, b)`` alone, so
-the rows do not depend on how many are asked for, nor on batch sizes, threads or processes.
+Rows are drawn in blocks (:mod:`synthgan.blocks`). A block of a sample depends on the seed and its
+first row alone, so the rows do not depend on how many are asked for, nor on batch sizes, threads or
+processes.
 """
 
 from __future__ import annotations
@@ -23,17 +24,14 @@ from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
 from synthgan.schedules import Schedule, random_groups
 
-__all__ = ["BLOCK", "MOST_START_SHARES", "Sampler"]
-
-#: Rows of one block; all of them share the order in which columns are revealed. Smaller blocks mix
-#: more orders and take more time. Shoppers, Shape / Trend of four steps, rows a second: 512 rows
-#: .76 / 1.38, 29,400; 1,024 rows .71 / 1.39, 34,700; 2,048 rows .71 / 1.45, 40,900.
-BLOCK = 1024
+__all__ = ["MOST_START_SHARES", "Sampler"]
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
 #: Rows that do so at once.
 _RESTRICTED_ROWS = 512
+#: Rows by which the probability of a condition is estimated.
+_TRIALS = 1024
 
 #: Orders by which mean probabilities are estimated: one for every row, if there are at most so
 #: many variables; more of them would make for many products of few rows.
@@ -236,9 +234,7 @@ class Sampler:
         -------
         Tensor, shape (rows, variables), int64
         """
-        shape = (rows, len(self.generator.sizes))
-        codes = torch.zeros(shape, dtype=torch.long, device=self.device)
-        known = torch.zeros_like(codes, dtype=torch.bool)
+        codes, known = self._nothing(rows)
         uniforms, latents = self._uniforms(rng, rows), self._latents(rng, rows, groups)
         return self._reveal(codes, known, groups, uniforms, self._free, latents, tally)[0]
 
@@ -246,7 +242,8 @@ class Sampler:
     def draw_block(
         self,
         seed: int,
-        block: int,
+        first: int,
+        rows: int,
         *,
         steps: int,
         weights: Sequence[Tensor | None],
@@ -254,11 +251,12 @@ class Sampler:
         codes: Tensor | None = None,
         known: Tensor | None = None,
     ) -> Tensor:
-        """Draw block number `block` of the sample with this `seed`.
+        """Draw a block of the sample with this `seed`.
 
         Parameters
         ----------
-        seed, block : int
+        seed, first, rows : int
+            The first row of the block, and how many it has.
         steps : int
             Groups in which the unrestricted variables are revealed.
         weights : sequence of Tensor or None
@@ -268,26 +266,30 @@ class Sampler:
             candidates for each row one is chosen by the probability that the model gives to the
             confinement, so that the rows follow the model's conditional distribution
             (sampling-importance resampling).
-        codes, known : Tensor, shape (BLOCK, variables), optional
+        codes, known : Tensor, shape (rows, variables), optional
             Cells that are given.
 
         Returns
         -------
-        Tensor, shape (BLOCK, variables), int64
+        Tensor, shape (rows, variables), int64
         """
         n_variables = len(self.generator.sizes)
         if codes is None or known is None:
-            codes = torch.zeros((BLOCK, n_variables), dtype=torch.long, device=self.device)
-            known = torch.zeros((BLOCK, n_variables), dtype=torch.bool, device=self.device)
-        rng = numpy_generator(seed, "tokens", block)
+            codes, known = self._nothing(rows)
+        rng = numpy_generator(seed, "tokens", first)
         if restricted:
             codes, known = self._draw_restricted(rng, codes, known, list(restricted), weights)
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
         groups = self._groups(open_columns, steps, rng)
-        uniforms = self._uniforms(rng, len(codes))
+        uniforms = self._uniforms(rng, rows)
         return self.complete(
-            codes, known, groups, uniforms, weights, self._latents(rng, len(codes), groups)
+            codes, known, groups, uniforms, weights, self._latents(rng, rows, groups)
         )
+
+    def _nothing(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Return tokens and knownness of rows of which nothing is known."""
+        codes = torch.zeros((rows, len(self.generator.sizes)), dtype=torch.long, device=self.device)
+        return codes, torch.zeros_like(codes, dtype=torch.bool)
 
     def _latents(
         self, rng: np.random.Generator, rows: int, groups: Sequence[Sequence[int]]
@@ -352,13 +354,10 @@ class Sampler:
         self, restricted: Sequence[int], weights: Sequence[Tensor | None], seed: int = 0
     ) -> float:
         """Estimate the log-probability that a row satisfies a condition, by 1,024 draws."""
-        n_variables = len(self.generator.sizes)
-        codes = torch.zeros((BLOCK, n_variables), dtype=torch.long, device=self.device)
-        known = torch.zeros((BLOCK, n_variables), dtype=torch.bool, device=self.device)
-        uniforms = self._uniforms(numpy_generator(seed, "condition"), BLOCK)
+        uniforms = self._uniforms(numpy_generator(seed, "condition"), _TRIALS)
         groups = [[j] for j in restricted]
-        _, log_mass = self._reveal(codes, known, groups, uniforms, weights)
-        return float(log_mass.logsumexp(0) - np.log(BLOCK))
+        _, log_mass = self._reveal(*self._nothing(_TRIALS), groups, uniforms, weights)
+        return float(log_mass.logsumexp(0) - np.log(_TRIALS))
 
     @torch.no_grad()
     def log_likelihood(

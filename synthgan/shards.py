@@ -29,7 +29,6 @@ from synthgan.conditions import MISSING
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
 from synthgan.files import digest_of_file, read_text, write_atomically, write_text
-from synthgan.sampling import BLOCK
 
 __all__ = ["sample_shards"]
 
@@ -87,7 +86,7 @@ def sample_shards(
         Ray (``pip install "synthgan[ray]"``) uses the cluster that it is connected to; all machines
         must see the model file and the folder.
     shard_rows : int, default 1,048,576
-        Rows of each file, rounded up to a multiple of 1,024; about 100 bytes of a wide row each.
+        Rows of each file; about 100 bytes of a wide row each.
     conditions, steps, random_state
         As for :meth:`synthgan.TabularGAN.sample`. If the seed is drawn, the manifest keeps it.
     device : str, default "auto"
@@ -114,7 +113,8 @@ def sample_shards(
         ("steps", 1 if steps is None else steps, 2**31),
     ):
         check_number("sample_shards", name, math.nan if number is None else number, int, 1, most)
-    n_samples, steps = int(n_samples), None if steps is None else int(steps)
+    n_samples, shard_rows = int(n_samples), int(shard_rows)
+    steps = None if steps is None else int(steps)
     if engine not in _ENGINES:
         raise ParameterError(f"engine must be one of {', '.join(_ENGINES)}; got {engine!r}.")
     path, home = str(Path(model).resolve()), Path(folder)
@@ -125,7 +125,6 @@ def sample_shards(
     if not hasattr(loaded, "sample_iter"):
         raise ModelFileError(f"{model} holds a {type(loaded).__name__}, which draws no shards.")
     next(loaded.sample_iter(1, conditions=conditions, steps=steps, random_state=0))  # may refuse
-    shard_rows = -(-int(shard_rows) // BLOCK) * BLOCK
     wanted = {
         "model": digest,
         "version of synthgan": importlib.metadata.version("synthgan"),

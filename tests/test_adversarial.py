@@ -61,7 +61,9 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
     agree = []
     for branch in (None, classes):
         sampler = Sampler(generator, None, branch)
-        rows = torch.cat([sampler.draw_block(0, b, steps=1, weights=[None] * 2) for b in range(8)])
+        rows = torch.cat(
+            [sampler.draw_block(0, b, 1024, steps=1, weights=[None] * 2) for b in range(8)]
+        )
         agree.append(float((rows[:, 0] == rows[:, 1]).float().mean()))
     assert agree[0] < 0.7
     assert agree[1] > agree[0] + 0.15

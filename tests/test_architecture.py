@@ -37,7 +37,7 @@ LAYERS = [
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
     ["synthgan.pages"],
-    ["synthgan._runtime", "synthgan.ranks"],
+    ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks"],
     ["synthgan.exceptions"],
 ]
 NO_TORCH_AT_IMPORT = {
@@ -45,6 +45,7 @@ NO_TORCH_AT_IMPORT = {
     "files",
     "sources",
     "_runtime",
+    "blocks",
     "inference",
     "schema",
     "io",

@@ -86,7 +86,7 @@ def test_probabilities_of_all_rows_sum_to_one(generator, classes):
 
 def test_draws_follow_the_likelihood(generator, classes):
     sampler = Sampler(generator, None, classes)
-    blocks = [sampler.draw_block(0, b, steps=1, weights=[None] * 4) for b in range(40)]
+    blocks = [sampler.draw_block(0, b, 1024, steps=1, weights=[None] * 4) for b in range(40)]
     drawn = torch.cat(blocks).numpy()
     counts = np.bincount(np.ravel_multi_index(drawn.T, SIZES), minlength=len(ROWS))
     likelihood = GroupLikelihood(Predictor(generator, None)).of_rows(ROWS, [[0, 1, 2, 3]], classes)
@@ -132,7 +132,7 @@ def test_classes_learn_that_coins_agree(coins):
     one = -likelihood.of_rows(parts[1], [[0, 1, 2, 3]], classes).mean().detach()
     assert 2 * np.log(2) - 0.02 < float(one) < 2 * np.log(2) + 0.25
     classes.requires_grad_(False)
-    drawn = Sampler(generator, None, classes).draw_block(0, 0, steps=1, weights=[None] * 4)
+    drawn = Sampler(generator, None, classes).draw_block(0, 0, 1024, steps=1, weights=[None] * 4)
     assert (drawn[:, 0] == drawn[:, 1]).float().mean() > 0.85
     for name, value in generator.state_dict().items():
         torch.testing.assert_close(value, frozen[name])
@@ -142,7 +142,7 @@ def test_steps_are_as_few_as_cost_nothing(generator, classes):
     """Rows drawn in one step want one step; rows drawn one by one want all of them."""
     schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
     sampler = Sampler(generator, schedule=schedule)
-    blocks = [sampler.draw_block(0, b, steps=4, weights=[None] * 4) for b in range(4)]
+    blocks = [sampler.draw_block(0, b, 1024, steps=4, weights=[None] * 4) for b in range(4)]
     rows = torch.cat(blocks)
     steps, costs = choose_steps(sampler, rows)
     assert steps == 4

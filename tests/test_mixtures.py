@@ -8,9 +8,10 @@ import torch
 
 from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.sampling import BLOCK, Sampler
+from synthgan.sampling import Sampler
 
 SIZES = (2, 3, 4)
+BLOCK = 1024
 
 
 @pytest.fixture
@@ -46,7 +47,9 @@ def test_draws_have_the_conditional_distribution(mixture, steps, given):
         truth = truth[:, given] / truth[:, given].sum()
     drawn = torch.cat(
         [
-            sampler.draw_block(0, b, steps=steps, weights=[None] * 3, codes=codes, known=known)
+            sampler.draw_block(
+                0, b, BLOCK, steps=steps, weights=[None] * 3, codes=codes, known=known
+            )
             for b in range(blocks)
         ]
     )

@@ -12,10 +12,11 @@ from scipy.stats import chi2, chi2_contingency
 from synthgan import TabularGAN
 from synthgan._runtime import numpy_generator, torch_generator
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.sampling import BLOCK, Sampler
+from synthgan.sampling import Sampler
 from synthgan.schedules import random_groups
 
 SIZES = (3, 4, 2)
+BLOCK = 1024
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def flat(groups: list[list[int]]) -> list[int]:
 
 def draw(sampler: Sampler, blocks: int, **options: object) -> np.ndarray:
     settings = {"steps": 3, "weights": [None] * 3, **options}
-    return torch.cat([sampler.draw_block(0, b, **settings) for b in range(blocks)]).numpy()
+    return torch.cat([sampler.draw_block(0, b, BLOCK, **settings) for b in range(blocks)]).numpy()
 
 
 def chain_rule(network: RowGenerator, order: tuple[int, ...]) -> np.ndarray:

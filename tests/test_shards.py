@@ -20,7 +20,7 @@ from synthgan import TabularGAN, sample_shards, shards
 from synthgan.conditions import MISSING
 from synthgan.exceptions import ConditionError, DataError, ModelFileError, ParameterError
 
-ROWS, SHARD = 2700, 1024
+ROWS, SHARD = 2700, 1000
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def saved(adult_gan: TabularGAN, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def draw(saved: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {
-        "workers": 1, "shard_rows": 1000, "random_state": 3, "device": "cpu", "progress": False
+        "workers": 1, "shard_rows": SHARD, "random_state": 3, "device": "cpu", "progress": False
     }  # fmt: skip
     return sample_shards(saved, ROWS, folder, **{**settings, **changes})
 
@@ -45,7 +45,11 @@ def test_the_rows_are_those_of_one_sample(
     saved: Path, adult_gan: TabularGAN, tmp_path: Path
 ) -> None:
     manifest = draw(saved, tmp_path / "out")
-    assert [entry["rows"] for entry in manifest["files"].values()] == [SHARD, SHARD, ROWS - 2048]
+    assert [entry["rows"] for entry in manifest["files"].values()] == [
+        SHARD,
+        SHARD,
+        ROWS - 2 * SHARD,
+    ]
     whole = pq.read_table(tmp_path / "out").to_pandas()
     expected = adult_gan.sample(ROWS, random_state=3)
     pd.testing.assert_frame_equal(whole, expected, check_dtype=False, check_categorical=False)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from synthgan._runtime import autocast, numpy_generator
 from synthgan.adversarial.game import critic_step
+from synthgan.blocks import blocks
 from synthgan.few_steps import GroupLikelihood
 from synthgan.networks.rows import LatentClasses, RowCritic
 from synthgan.options import TrainingOptions
@@ -34,7 +35,7 @@ _PENALTY_EVERY = 4
 _DECAY = 1.0
 #: Rate of the classes of the first step, as a multiple of that of the others.
 _START_FACTOR = 4.0
-_PAIRS, _GROUPS, _BLOCKS = 200, 12, 8
+_PAIRS, _GROUPS, _DRAWN = 200, 12, 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,10 @@ def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:
     """
     sizes = sampler.generator.sizes
     free: list[Tensor | None] = [None] * len(sizes)
-    drawn = torch.cat([sampler.draw_block(seed, b, steps=2, weights=free) for b in range(_BLOCKS)])
+    parts_of_sample = blocks(0, _DRAWN)
+    drawn = torch.cat(
+        [sampler.draw_block(seed, *part, steps=2, weights=free) for part in parts_of_sample]
+    )
     real = tokens.long()
     parts = []
     for j, size in enumerate(sizes):

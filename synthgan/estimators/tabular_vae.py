@@ -25,6 +25,7 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
+from synthgan.blocks import blocks
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.latents import LatentMixture
 from synthgan.estimators.table_form import (
@@ -42,7 +43,6 @@ from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
 from synthgan.runs import Callback, Run
-from synthgan.sampling import BLOCK
 from synthgan.schema import Schema
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
@@ -405,12 +405,12 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         drawn = self._form.whole(self._rows.draw(self.mixture_.draw(n_samples, seed), seed))
         tables = [
             self.encoder_.decode(
-                drawn[start : start + BLOCK],
-                numpy_generator(seed, "cells", start // BLOCK),
-                first_row=start,
+                drawn[first : first + rows],
+                numpy_generator(seed, "cells", first),
+                first_row=first,
                 key_seed=seed,
             )
-            for start in range(0, max(n_samples, 1), BLOCK)
+            for first, rows in blocks(0, max(n_samples, 1))
         ]
         return self._form.restore(pa.concat_tables(tables).combine_chunks())
 
