@@ -121,7 +121,7 @@ def run(
     """Fit one method in a fresh process and measure what it sampled."""
     train, test, info = load(folder)
     if method == "references":
-        return {"rows": len(train), "samples": references(train, test, info)}
+        return {"samples": references(train, test, info)}
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, __file__, "--data", str(folder.parent), "--child", method]
         command += ["--tables", folder.name, "--seeds", str(seed), "--place", place]
@@ -134,8 +134,10 @@ def run(
             )
         except subprocess.TimeoutExpired:
             return {"error": f"not done after {limit:.0f} s"}
+        if done.returncode < 0:
+            return {"error": f"killed by signal {-done.returncode}"}
         if done.returncode:
-            return {"error": done.stderr.strip().splitlines()[-1][:200]}
+            return {"error": (done.stderr.strip() or "no message").splitlines()[-1][:200]}
         found = dict(json.loads(done.stdout.splitlines()[-1]))
         for name, entry in found["samples"].items():
             path = Path(place) / f"{name}.parquet"
@@ -154,8 +156,8 @@ def run(
 def rows_of(results: dict[str, Any], methods: list[str]) -> Rows:
     """Return the runs of every sample by table and name; failures have the name of the method."""
     found: Rows = {}
-    for table, all_methods in results["tables"].items():
-        rows = found.setdefault(table, {})
+    for table in (name for name in TABLES if name in results["tables"]):
+        all_methods, rows = results["tables"][table], found.setdefault(table, {})
         for method in (name for name in methods if name in all_methods):
             for entry in all_methods[method].values():
                 if "error" in entry:
@@ -167,7 +169,7 @@ def rows_of(results: dict[str, Any], methods: list[str]) -> Rows:
     return found
 
 
-def render(results: dict[str, Any], rows: Rows, wanted: Callable[[str], bool]) -> str:
+def render(rows: Rows, wanted: Callable[[str], bool]) -> str:
     """Return the Markdown table of the rows whose names are wanted."""
     head = ["table", "rows from", *(title for title, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -178,8 +180,10 @@ def render(results: dict[str, Any], rows: Rows, wanted: Callable[[str], bool]) -
                 continue
             done = [run for run in runs if "error" not in run]
             chosen = {run["steps"] for run in done if run.get("steps") and name == "synthgan"}
-            label = f"{name}, {' or '.join(map(str, sorted(chosen)))} steps" if chosen else name
-            label = label if len(done) in (0, 1) else f"{label} ({len(done)} seeds)"
+            label = f"{name}, chose {' or '.join(map(str, sorted(chosen)))}" if chosen else name
+            if done and len(runs) > 1:
+                missed = "" if len(done) == len(runs) else f" of {len(runs)}"
+                label += f" ({len(done)}{missed} seeds)"
             cells = [
                 spread([run.get(key) for run in done], digits)
                 for key, (_, digits) in COLUMNS.items()
@@ -189,13 +193,13 @@ def render(results: dict[str, Any], rows: Rows, wanted: Callable[[str], bool]) -
                 cells = [f"*{reason}*", *([""] * (len(COLUMNS) - 1))]
             lines.append(f"| {first} | {label} | " + " | ".join(cells) + " |")
             first = ""
-    facts = results["machine"]
+    shown = (run for named in rows.values() for runs in named.values() for run in runs)
+    machines = sorted({run["machine"] for run in shown if "machine" in run})
     lines += [
         "",
-        f"Mean ± half the range of the seeds. {facts['cpus']} CPU cores ({facts['processor']}), "
-        f"{facts['threads']} thread a process, torch {facts['torch']}. C2ST: 0.5 is best. TSTR: "
-        "AUC, or RMSE of the target where the task is regression (Beijing: of its logarithm). DCR "
-        "share: 0.5 is best, and no evidence of privacy.",
+        f"Mean ± half the range of the seeds. Machine: {'; '.join(machines)}. C2ST: 0.5 is best. "
+        "TSTR: AUC, or RMSE of the target where the task is regression (Beijing: its logarithm). "
+        "DCR share: 0.5 is best, and no evidence of privacy.",
     ]
     return "\n".join(lines)
 
@@ -216,6 +220,7 @@ def draw(rows: Rows) -> None:
         for table, named in rows.items()
     }
     names = list(dict.fromkeys(name for named in tables.values() for name in named))
+    colors = plt.colormaps["tab20"].colors
     across = min(4, len(tables))
     down = -(-len(tables) // across)
     figure, axes = plt.subplots(
@@ -230,7 +235,7 @@ def draw(rows: Rows) -> None:
             ours = name.startswith("synthgan")
             axis.plot(
                 max(x, 0.01), y, "*" if ours else "o", ms=11 if ours else 7,
-                color=f"C{names.index(name)}", label=name, ls="",
+                color=colors[names.index(name)], label=name, ls="",
             )  # fmt: skip
         axis.axhline(0.5, color="0.6", lw=0.8)
         axis.set(xscale="log", title=table, xlabel="seconds to fit", ylabel="C2ST AUC, test rows")
@@ -245,12 +250,12 @@ def draw(rows: Rows) -> None:
 def write(results: dict[str, Any]) -> None:
     """Write the tables and the plot."""
     own = rows_of(results, ["synthgan", "references"])
-    write_into(BENCHMARKS, "fidelity", render(results, own, lambda name: True))
+    write_into(BENCHMARKS, "fidelity", render(own, lambda name: True))
     short = ("synthgan", "synthgan, all steps", "bootstrap of train")
-    write_into(ROOT / "README.md", "fidelity", render(results, own, short.__contains__))
+    write_into(ROOT / "README.md", "fidelity", render(own, short.__contains__))
     everyone = rows_of(results, list(METHODS))
     few = ("synthgan, all steps", "synthgan, 4 steps")
-    write_into(BENCHMARKS, "peers", render(results, everyone, lambda name: name not in few))
+    write_into(BENCHMARKS, "peers", render(everyone, lambda name: name not in few))
     draw(everyone)
 
 
@@ -279,7 +284,11 @@ def main() -> None:
         return
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"tables": {}}
     if not options.render:
-        results["machine"] = {**machine(), "threads": options.threads}
+        facts = machine()
+        here = (
+            f"{facts['processor']}, {facts['cpus']} cores, {options.threads} thread(s) a process, "
+            f"torch {facts['torch']}"
+        )
         order = sorted(options.methods, key=lambda name: name == "hurried")  # needs a time first
         for seed in options.seeds:
             for table in options.tables:
@@ -290,11 +299,16 @@ def main() -> None:
                         continue
                     seconds = None
                     if method == "hurried":
-                        seconds = entries["argn"][str(seed)]["fit_seconds"] / 2
-                    runs[str(seed)] = run(
+                        timed = entries.get("argn", {}).get(str(seed), {})
+                        if "fit_seconds" not in timed:
+                            print(table, seed, "hurried: TabularARGN was not timed", flush=True)
+                            continue
+                        seconds = timed["fit_seconds"] / 2
+                    found = run(
                         options.data / table, method, seed, limit=options.limit,
                         threads=options.threads, seconds=seconds, keep=options.keep,
                     )  # fmt: skip
+                    runs[str(seed)] = {**found, "machine": here}
                     print(table, seed, method, json.dumps(runs[str(seed)], default=float),
                           flush=True)  # fmt: skip
                     RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")

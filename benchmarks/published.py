@@ -2,7 +2,7 @@
 
 Usage::
 
-    python benchmarks/peers.py --data DIR --methods synthgan --keep SAMPLES
+    python benchmarks/peers.py --data DIR --methods synthgan --seeds 0 1 2 3 4 --keep SAMPLES
     python benchmarks/published.py --data DIR --samples SAMPLES [--tables adult ...]
     python benchmarks/published.py --render      # only rewrite the table in docs
 
@@ -253,12 +253,17 @@ def main() -> None:
     parser.add_argument("--render", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not options.render and (options.data is None or options.samples is None):
+        parser.error("--data and --samples are needed")
     for table in [] if options.render else options.tables:
         train, test, info = load(options.data / table)
         kinds = results.setdefault(table, {"training rows": {}, "synthgan": {}})
         if not kinds["training rows"]:
             kinds["training rows"]["0"] = measure(train, test, train, info, 0)
-        for path in sorted(options.samples.glob(f"{table}, synthgan, all steps, seed *.parquet")):
+        paths = sorted(options.samples.glob(f"{table}, synthgan, all steps, seed *.parquet"))
+        if not paths:
+            raise SystemExit(f"{options.samples} holds no sample of {table}; see peers.py --keep")
+        for path in paths:
             seed = path.stem.rpartition(" ")[2]
             if seed in kinds["synthgan"]:
                 continue

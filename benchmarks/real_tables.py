@@ -69,15 +69,10 @@ def measure(
     return {
         "shape": scores["shape_error"],
         "trend": scores["trend_error_range_matched"],
-        "trend_own_range": scores["trend_error"],
         "c2st_train": c2st(a, b, booster="xgboost", seed=0).value,
         "c2st_test": c2st(c, b, booster="xgboost", seed=0).value,
         "tstr": next(s.value for s in utility if s.name == f"tstr_boosting_{wanted}"),
         "dcr": dcr_share(a, c, b, seed=0).value,
-        "worst_columns": alike.columns.head(3).to_dict("records"),
-        "worst_pairs": alike.pairs.sort_values("error_range_matched", ascending=False)
-        .head(3)
-        .to_dict("records"),
     }
 
 

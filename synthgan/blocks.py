@@ -2,8 +2,8 @@
 
 The rows of a block share the order in which columns are revealed, and the cells of a column are
 stratified within it. So even a small sample needs several blocks, all but the last of them whole;
-and a large one wants large blocks, which take less time a row. A block is as long as an eighth of
-the rows before it, to a power of two, within limits. Which block a row is in depends on the number
+and a large one wants large blocks, which take less time a row. A block is at most an eighth as long
+as what comes before it, but for the first ones. Which block a row is in depends on the number
 of the row alone.
 """
 

@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 Latents = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 
+#: Rows that the networks see at once.
 _BLOCK = 1024
 
 

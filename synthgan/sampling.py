@@ -400,7 +400,7 @@ class Sampler:
         Means of the probabilities from which rows are drawn; they are far less noisy than the
         shares of the drawn tokens. What is drawn depends on `seed` and `number`. One variable a
         step, each row has an order of its own, or, if there are many variables, one of a few;
-        groups are shared by a quarter of the rows.
+        groups are shared by an eighth of the rows.
 
         Returns
         -------

@@ -156,9 +156,8 @@ def few_step_error(sampler: Sampler, tokens: Tensor, *, seed: int) -> float:
     """
     sizes = sampler.generator.sizes
     free: list[Tensor | None] = [None] * len(sizes)
-    parts_of_sample = blocks(0, _DRAWN)
     drawn = torch.cat(
-        [sampler.draw_block(seed, *part, steps=2, weights=free) for part in parts_of_sample]
+        [sampler.draw_block(seed, *part, steps=2, weights=free) for part in blocks(0, _DRAWN)]
     )
     real = tokens.long()
     parts = []

@@ -400,7 +400,7 @@ class TabularGAN(BaseSynthesizer):
         _check_steps(steps)
         labels = dict(zip(self._form.container.labels, self.schema_.names, strict=False))
         named = {labels.get(key, key): value for key, value in (conditions or {}).items()}
-        return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed), start)
+        return self._sampler().blocks(int(n_samples), named, steps, seed_from(seed), int(start))
 
     def _sampler(self) -> TableSampler:
         return TableSampler(
