@@ -155,7 +155,7 @@ class Sampler:
         log_mass = torch.zeros(len(codes), device=codes.device)
         left = sum(map(len, groups))
         for number, group in enumerate(map(list, groups)):
-            features, before = predictor.features(total), codes[: len(total), group]
+            features = predictor.features(total)
             visible, left = 1 - left / codes.shape[1], left - len(group)
             chosen, names, shares = None, list(range(len(group))), None
             bias = predictor.bias()
@@ -182,10 +182,12 @@ class Sampler:
             if shares.log_mass is not None:
                 mass = shares.log_mass if chosen is None else shares.log_mass[chosen]
                 log_mass = log_mass + torch.where(fresh[:, group], mass[:, names], 0.0).sum(1)
-            codes[:, group] = torch.where(fresh[:, group], drawn, codes[:, group])
+            before = (predictor.hidden if empty else codes)[:, group]
+            cells = drawn if empty else torch.where(fresh[:, group], drawn, before)
             if left:
-                after = predictor.total(codes[:, group], group)
+                after = predictor.total(cells, group)
                 total = total + after - predictor.total(before, group)
+            codes[:, group] = cells
         return codes, log_mass
 
     def _asked(self, features: Tensor, group: Sequence[int]) -> Tensor:
