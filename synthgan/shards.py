@@ -86,7 +86,7 @@ def sample_shards(
         Ray (``pip install "synthgan[ray]"``) uses the cluster that it is connected to; all machines
         must see the model file and the folder.
     shard_rows : int, default 1,048,576
-        Rows of each file; about 100 bytes of a wide row each. What is not a multiple of 2,048 draws
+        Rows of each file; about 100 bytes of a wide row each. What is not a multiple of 1,024 draws
         some rows twice, at the borders of files, and leaves them out there.
     conditions, steps, random_state
         As for :meth:`synthgan.TabularGAN.sample`. If the seed is drawn, the manifest keeps it.

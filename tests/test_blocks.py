@@ -27,5 +27,5 @@ def test_all_rows_of_a_block_are_in_it(row: int, other: int) -> None:
 @given(st.integers(1024, 10**9))
 def test_no_block_is_more_than_an_eighth_of_the_sample(rows: int) -> None:
     first, length = block_of(rows - 1)
-    assert length <= 2048
+    assert length <= 1024
     assert length * 8 <= max(first, 1024)
