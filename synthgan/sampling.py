@@ -161,7 +161,7 @@ class Sampler:
             bias = predictor.bias()
             if self._tie is not None and latents is not None and len(group) > 1:
                 asked = self._asked(features, group)
-                likely = self._tie.log_shares(features, asked, visible).exp()
+                likely = self._tie.scores(features, asked, visible).softmax(1)
                 chosen = draw_one(likely, latents[number])
                 bias = predictor.bias(self.joint, len(groups))
                 if empty and not number:

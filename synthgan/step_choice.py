@@ -33,7 +33,7 @@ _UNKNOWN = 1e6
 #: Nats by which rows may differ from those of one column a step. Up to here judges on test rows saw
 #: no difference beyond the noise of samples on six tables, and classifiers trained on the rows lost
 #: at most .015 of their AUC (`benchmarks/NOTES.md`).
-_MOST_DIVERGENCE = 0.5
+_MOST_DIVERGENCE = 0.6
 #: More steps than this save little time against one column a step.
 _MOST_STEPS = 16
 
@@ -89,7 +89,7 @@ def choose_steps(sampler: Sampler, tokens: Tensor) -> tuple[int, list[dict[str, 
     """Return the fewest steps that lose nothing measurable, and what they and fewer change.
 
     1, 2, 4, 8 and 16 steps are tried in turn, until the cost and its standard error are at most
-    0.04 nats per row together, and the divergence at most 0.5. If they never are, it takes as many
+    0.04 nats per row together, and the divergence at most 0.6. If they never are, it takes as many
     steps as there are variables. Parameters as for :func:`step_cost`.
     """
     variables = tokens.shape[1]

@@ -291,7 +291,7 @@ def _check_rows(table: pa.Table, schema: Schema) -> None:
 
 def default_width(n_rows: int) -> int:
     """Return how wide the networks for a table of `n_rows` are."""
-    return 128 if n_rows < 2000 else 256 if n_rows < 200_000 else 512
+    return 128 if n_rows < 2000 else 192 if n_rows < 200_000 else 512
 
 
 def network_size(network: Mapping[str, Any]) -> tuple[int, int]:

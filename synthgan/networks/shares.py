@@ -67,7 +67,7 @@ class Shares:
         device = torch.device("cpu") if scores.device.type == "mps" else scores.device
         lengths = torch.tensor(sizes, device=device)  # Apple's devices have no float64
         parts = torch.split(scores.to(device), list(sizes), dim=1)
-        terms = torch.cat([part - part.amax(1, keepdim=True) for part in parts], 1).exp().double()
+        terms = torch.cat([part - part.amax(1, keepdim=True) for part in parts], 1).exp_()
         running, below, ends = _spans(terms, lengths)
         log_mass = None
         if any(weight is not None for weight in weights):
@@ -138,7 +138,7 @@ def _spans(terms: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Shape: terms (rows, tokens), sizes (variables,) -> (rows, tokens), twice (rows, variables).
     """
-    running = terms.cumsum(1)
+    running = terms.cumsum(1, dtype=torch.float64)
     ends = running[:, sizes.cumsum(0) - 1]
     below = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
     return running, below, ends
