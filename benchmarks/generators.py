@@ -21,7 +21,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method leaves: ways to sample it by name, and how to write it to a file."""
+    """What a method leaves: ways to sample it by name, and how to write it to a file.
+
+    Every call of the former draws other rows.
+    """
 
     samples: dict[str, Callable[[int], pd.DataFrame]]
     save: Callable[[str], Any]
@@ -33,9 +36,10 @@ def fit_synthgan(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted
     from synthgan import TabularGAN
 
     gan = TabularGAN(random_state=seed, verbose=0).fit(train, target=info["target"])
+    rng = np.random.default_rng(seed)
     steps = {"": None, ", all steps": train.shape[1], ", 4 steps": 4, ", 1 step": 1}
     samples = {
-        f"synthgan{name}": lambda n, k=k: gan.sample(n, steps=k, random_state=seed)
+        f"synthgan{name}": lambda n, k=k: gan.sample(n, steps=k, random_state=rng)
         for name, k in steps.items()
     }
     return Fitted(samples, gan.save, gan.steps_)
@@ -47,8 +51,9 @@ def fit_hurried(train: pd.DataFrame, info: dict[str, Any], seed: int, seconds: f
 
     gan = TabularGAN(random_state=seed, verbose=0, max_time=seconds)
     gan.fit(train, target=info["target"])
+    rng = np.random.default_rng(seed)
     return Fitted(
-        {"synthgan, half of ARGN's time": lambda n: gan.sample(n, random_state=seed)},
+        {"synthgan, half of ARGN's time": lambda n: gan.sample(n, random_state=rng)},
         gan.save,
         gan.steps_,
     )
@@ -140,13 +145,14 @@ def fit_smote(train: pd.DataFrame, info: dict[str, Any], seed: int) -> Fitted:
     kinds = [name for name in info["categorical"] if name != target]
     y = train[target].astype(str)
     counts = y.value_counts()
+    rng = np.random.RandomState(seed)
 
     def sample(n: int) -> pd.DataFrame:
         wanted = {name: int(count + np.ceil(n * count / len(y))) for name, count in counts.items()}
-        smote = SMOTENC(kinds, sampling_strategy=wanted, random_state=seed)
+        smote = SMOTENC(kinds, sampling_strategy=wanted, random_state=rng)
         rows, labels = smote.fit_resample(features, y)
         made = rows.assign(**{target: labels})[list(train)].iloc[len(train) :]
-        return made.sample(n, random_state=seed).reset_index(drop=True)
+        return made.sample(n, random_state=rng).reset_index(drop=True)
 
     return Fitted(
         {"SMOTE-NC": sample}, lambda path: Path(path).write_bytes(pickle.dumps((features, y)))
