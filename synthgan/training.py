@@ -187,7 +187,11 @@ class _Best:
     def note(self, value: float, ema: Ema) -> None:
         self.lowest = min(self.lowest, value)
         if value <= self.lowest * (1 + self.tolerance):
-            self.weights, self.worse = ema.snapshot(), 0
+            if self.weights is None:
+                self.weights = ema.snapshot()
+            else:  # in place: fresh memory costs time
+                torch._foreach_copy_(self.weights, ema.average)
+            self.worse = 0
         else:
             self.worse += 1
 
@@ -216,7 +220,11 @@ class _Progress:
 
 
 class _Keeper:
-    """The last good state of a phase, in memory and, now and then, in the checkpoint."""
+    """The last good state of a phase, in memory and, now and then, in the checkpoint.
+
+    There is one copy of the state, made anew in place at the end of every epoch. Whoever interrupts
+    that finds the parts as they were when it began.
+    """
 
     def __init__(
         self, phase: str, parts: Mapping[str, Part], checkpoint: Checkpoint | None
@@ -228,18 +236,25 @@ class _Keeper:
             self.progress = _Progress(**found)
             slow_down(parts, 0.5**self.progress.rollbacks)
         self._arrays = state_of(parts)
-        self._written = True
+        self._copied = self._written = True
 
     def note(self, progress: _Progress) -> None:
         """Keep the present state, and write it if it is the last of the phase or one is due."""
-        self.progress = replace(progress, history=list(progress.history))
-        self._arrays, self._written = state_of(self.parts), False
+        held = replace(progress, history=list(progress.history))
+        self.progress, self._copied, self._written = held, False, False
+        self._copy()
         if self.checkpoint is not None and (progress.reason or self.checkpoint.is_due):
             self.write()
+
+    def _copy(self) -> None:
+        if not self._copied:
+            self._arrays = state_of(self.parts, self._arrays)
+            self._copied = True
 
     def write(self) -> None:
         """Write the last good state, if there is a checkpoint that has not got it."""
         if self.checkpoint is not None and not self._written:
+            self._copy()
             self._written = True  # a disk that is full is not tried again
             self.checkpoint.write(self.phase, self._arrays, asdict(self.progress))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from synthgan.checkpoint import Checkpoint
+from synthgan.checkpoint import Checkpoint, state_of
 from synthgan.exceptions import DivergenceError, ParameterError
 from synthgan.runs import Deadline, Run, parse_duration
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
@@ -182,6 +185,47 @@ def test_case33_a_loss_that_stays_so_is_an_error(tmp_path: Path) -> None:
 def test_steps_that_were_paid_for_are_not_repeated() -> None:
     result, _ = loop([1.0, math.nan, 1.0], repeatable=False, tolerance=10.0)
     assert [entry["step"] for entry in result.history] == [1, 2, 3]
+
+
+class Interrupts:
+    """A part of a fit whose state can be had but a few times until Ctrl-C comes, once."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        self.times -= 1
+        if self.times == 0:
+            raise KeyboardInterrupt
+        return {}
+
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        pass
+
+
+def test_an_interrupt_while_the_state_is_copied_leaves_no_mixture(tmp_path: Path) -> None:
+    path, module = tmp_path / "fit.checkpoint", nn.Linear(1, 1, bias=False)
+    kept = Checkpoint(path, {}, 0, keep_seed=True)
+    parts = {"early": Interrupts(4), "module": module}  # the start, and two whole epochs
+    with pytest.raises(KeyboardInterrupt):
+        loop([1.0] * 9, module, parts=parts, run=Run(checkpoint=kept))
+    nn.init.zeros_(module.weight)
+    held = Checkpoint(path, {}, 0, keep_seed=True).restore("test", {"module": module})
+    assert held is not None
+    assert (held["step"], module.weight.item()) == (3, 3.0)
+
+
+def test_one_copy_of_the_state_is_made_again_in_place() -> None:
+    module, grown = nn.Linear(2, 2), nn.Linear(3, 2)
+    first = state_of({"module": module})
+    weight = first["module/weight"]
+    nn.init.ones_(module.weight)
+    second = state_of({"module": module}, first)
+    assert second["module/weight"] is weight
+    assert (weight == 1).all()
+    third = state_of({"module": grown}, second)
+    assert third["module/weight"].shape == (2, 3)
+    assert weight.shape == (2, 2)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
