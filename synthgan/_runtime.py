@@ -8,10 +8,12 @@ global generator is ever touched.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import logging
 import numbers
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+#: Parameters of mallopt (malloc.h of glibc): above which size arrays come from the system and go
+#: back to it at once, and how much free memory at the end of the heap is kept.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 
 logger = logging.getLogger("synthgan")
 logger.addHandler(logging.NullHandler())
@@ -139,6 +145,28 @@ def on_device(device: torch.device, task: Callable[[torch.device], T]) -> T:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return task(torch.device("cpu"))
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Let what a step of training frees serve the next step, within the block.
+
+    The allocator of glibc gives large arrays back to the system at once, and gets fresh pages for
+    the next ones. Where the weights take hundreds of megabytes, that is most of the time of a step
+    (`benchmarks/NOTES.md`). Elsewhere than with glibc nothing changes.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is None or not hasattr(library, "mallopt"):
+        yield
+        return
+    library.mallopt(_MMAP_THRESHOLD, 2**30)
+    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        library.mallopt(_MMAP_THRESHOLD, 2**25)  # the most that it would have chosen itself
+        library.mallopt(_TRIM_THRESHOLD, 2**26)
+        library.malloc_trim(0)
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -34,6 +34,8 @@ __all__ = [
 
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
+#: Probabilities of one variable that are held at once.
+_SHARES = 2**24
 #: Validation rows by which classes are judged.
 _ROWS = 4096
 #: Peak learning rates. The classes of the first step have nothing visible to lean on, and go far.
@@ -161,6 +163,10 @@ class GroupLikelihood:
         In float64, where the device has it.
         """
         predictor, n_known = self.predictor, 0
+        at_once = max(_SHARES // max(predictor.sizes), 64)
+        if len(tokens) > at_once:
+            parts = torch.split(tokens, at_once)
+            return torch.cat([self.of_rows(part, groups, classes) for part in parts])
         dtype = widest(tokens.device)
         found = torch.zeros(len(tokens), dtype=dtype, device=tokens.device)
         bias = None if classes is None else classes.bias_of(len(groups))

@@ -19,6 +19,8 @@ __all__ = ["draw_masks", "fit_likelihood", "validation_loss"]
 
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
+#: Logits that are held at once when rows are judged.
+_LOGITS = 2**25
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -114,9 +116,9 @@ def validation_loss(
     copies = max(1, _VALIDATION_ROWS // max(len(validation), 1))
     rows = validation.repeat(copies, 1).long()
     visible = draw_masks(len(rows), rows.shape[1], torch_generator(seed, "validation"))
-    total = 0.0
+    total, at_once = 0.0, min(max(_LOGITS // sum(generator.sizes), 64), 4096)
     for part, mask in zip(
-        torch.split(rows, 4096), torch.split(visible.to(rows.device), 4096), strict=True
+        torch.split(rows, at_once), torch.split(visible.to(rows.device), at_once), strict=True
     ):
         with torch.autocast(rows.device.type, precision, enabled=precision is not None):
             logits = generator.logits(generator.features(part, mask))

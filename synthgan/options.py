@@ -11,6 +11,9 @@ from synthgan.exceptions import ParameterError
 
 __all__ = ["TrainingOptions", "require_ranges"]
 
+#: Logits of a batch, at most: 130 MB in float32, of which a step holds several copies.
+_LOGITS = 2**25
+
 
 def require_ranges(
     options: object, checks: Mapping[str, bool], known: Mapping[str, Iterable[str]] | None = None
@@ -123,8 +126,11 @@ class TrainingOptions:
         require_ranges(self, checks)
 
     @classmethod
-    def for_rows(cls, n_rows: int, **changes: Any) -> TrainingOptions:
+    def for_rows(cls, n_rows: int, n_tokens: int = 0, **changes: Any) -> TrainingOptions:
         """Return sensible options for a table of `n_rows`, with `changes` on top.
+
+        Batches are smaller if there are many tokens of all columns together, so that their logits
+        fit into memory.
 
         Steps grow with the fourth root of the rows, and fall faster below 2,000 rows; from 10,000
         rows on there are three times as many, for tables that need them. Batches grow from 128 rows
@@ -132,9 +138,10 @@ class TrainingOptions:
         memorised. Measured on tables of 284 to 37,581 rows, see ``benchmarks/NOTES.md``.
         """
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
+        batch = min(max(batch, 128), 1024 if n_rows < 200_000 else 4096)
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         sizes: dict[str, Any] = {
-            "batch_size": min(max(batch, 128), 1024 if n_rows < 200_000 else 4096),
+            "batch_size": min(batch, max(_LOGITS // max(n_tokens, 1), 128)),
             "steps": max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
             "class_steps": max(int(steps), 1),
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from synthgan import ranks
-from synthgan._runtime import logger
+from synthgan._runtime import logger, reused_memory
 from synthgan.checkpoint import Checkpoint, Part, restore_state, state_of
 from synthgan.exceptions import DivergenceError, SynthganError
 from synthgan.runs import Run
@@ -356,7 +356,7 @@ def fit_loop(
         mininterval=0.5,
         unit="step",
     )
-    with bar, _writing_on_error(keeper):
+    with bar, reused_memory(), _writing_on_error(keeper):
         while not now.reason and now.step < steps:
             used = (deadline.used - start_share) / max(1 - start_share, 1e-9)
             progress = max(now.step / steps, min(used, 1.0))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from synthgan import few_steps
 from synthgan._runtime import torch_generator
 from synthgan.few_steps import GroupLikelihood, few_step_loss, fit_classes, fit_start
 from synthgan.networks.predictor import Predictor
@@ -74,6 +75,15 @@ def test_the_likelihood_is_the_sum_over_classes(generator, classes, known, group
         logits = generator.logits(generator.features(ROWS, seen.expand(len(ROWS), -1)))
         expected = logits[group[0]].softmax(1).gather(1, ROWS[:, group])
         torch.testing.assert_close(found.exp(), expected.squeeze(1))
+
+
+def test_rows_are_judged_a_part_at_a_time(generator, classes, monkeypatch):
+    likelihood, rows = GroupLikelihood(Predictor(generator, None)), ROWS.repeat(5, 1)
+    groups = [[2], [3, 0, 1]]
+    whole = likelihood.of_rows(rows, groups, classes)
+    monkeypatch.setattr(few_steps, "_SHARES", 64 * max(SIZES))
+    assert len(rows) > 64
+    torch.testing.assert_close(likelihood.of_rows(rows, groups, classes), whole)
 
 
 def test_probabilities_of_all_rows_sum_to_one(generator, classes):

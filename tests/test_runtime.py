@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from synthgan._runtime import (
     half_precision,
     numpy_generator,
     resolve_device,
+    reused_memory,
     seed_from,
     torch_generator,
     torch_threads,
@@ -24,6 +27,23 @@ def test_streams_are_named_not_consumed() -> None:
     assert all(not np.array_equal(first, numpy_generator(*other).random(4)) for other in others)
     a, b = (torch.rand(4, generator=torch_generator(1, "rows", 3)) for _ in range(2))
     torch.testing.assert_close(a, b)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the allocator of glibc")
+def test_training_gets_its_memory_once() -> None:
+    resource = pytest.importorskip("resource")
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            torch.zeros(2**24).add_(1.0)  # 64 MB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    fresh = faults()
+    with reused_memory():
+        faults()
+        assert faults() < fresh / 10
+    assert faults() > fresh / 2
 
 
 def test_random_states() -> None:

@@ -18,6 +18,7 @@ import torch
 from fixtures import QUICK, mixed_table, tiny_gan
 
 from synthgan import Schema, TabularGAN, TrainingOptions, infer_schema, load_model
+from synthgan.estimators.table_form import default_width
 from synthgan.exceptions import DataError, ParameterError
 
 ignore_data_warnings = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
@@ -285,6 +286,14 @@ def test_quick_options_are_what_the_suite_says() -> None:
         assert 128 <= options.batch_size <= 4096
         assert 1 <= options.steps <= 8000
         assert 1 <= options.class_steps <= 4000
+
+
+def test_tables_of_many_tokens_take_small_batches_and_narrow_networks() -> None:
+    assert TrainingOptions.for_rows(10**6, 1000).batch_size == 4096
+    assert TrainingOptions.for_rows(10**6, 100_000).batch_size == 2**25 // 100_000
+    assert TrainingOptions.for_rows(10**6, 10**7).batch_size == 128
+    assert [default_width(rows, 1000) for rows in (500, 10**4, 10**6)] == [128, 192, 512]
+    assert [default_width(10**6, tokens) for tokens in (100_000, 10**7)] == [320, 128]
 
 
 def test_check_says_ok_or_refit(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:

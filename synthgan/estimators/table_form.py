@@ -38,6 +38,8 @@ Tokens = npt.NDArray[np.int64]
 
 #: Bounds of networks for rows, also of those in model files.
 LARGEST_WIDTH, LARGEST_DEPTH = 8192, 64
+#: Numbers in the vectors of all tokens, if nobody says how wide a network is to be.
+_VECTORS = 2**25
 
 
 @dataclass(frozen=True)
@@ -289,9 +291,14 @@ def _check_rows(table: pa.Table, schema: Schema) -> None:
 # --- sizes of networks for rows ------------------------------------------------------------------
 
 
-def default_width(n_rows: int) -> int:
-    """Return how wide the networks for a table of `n_rows` are."""
-    return 128 if n_rows < 2000 else 192 if n_rows < 200_000 else 512
+def default_width(n_rows: int, n_tokens: int) -> int:
+    """Return how wide the networks are for a table of `n_rows` whose columns have `n_tokens`.
+
+    The vectors of the tokens should take 130 MB at most: a fit holds ten copies of them, among them
+    gradients and averages.
+    """
+    width = 128 if n_rows < 2000 else 192 if n_rows < 200_000 else 512
+    return min(width, max(_VECTORS // max(n_tokens, 1) // 32 * 32, 128))
 
 
 def network_size(network: Mapping[str, Any]) -> tuple[int, int]:

@@ -235,7 +235,7 @@ class TabularGAN(BaseSynthesizer):
         del table  # one that was read from files needs memory no longer
         pa.default_memory_pool().release_unused()
         run, seed = self._begin(seed, started, tokens)
-        options = self.options or TrainingOptions.for_rows(len(tokens))
+        options = self.options or TrainingOptions.for_rows(len(tokens), sum(form.sizes))
         assert isinstance(options, TrainingOptions)
         train = functools.partial(
             train_rows,

@@ -236,8 +236,8 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         self, codes: Array, form: TableForm, seed: int, device: torch.device, run: Run
     ) -> tuple[LatentRows, list[dict[str, Any]]]:
         """Fit the networks."""
-        width, depth = self.width or default_width(len(codes)), self.depth or _DEPTH
-        encoder, decoder = _build(form, self.latent, width, depth)
+        width = self.width or default_width(len(codes), sum(form.sizes))
+        encoder, decoder = _build(form, self.latent, width, self.depth or _DEPTH)
         encoder.reset(torch_generator(seed, "row encoder"))
         decoder.reset(torch_generator(seed, "row decoder"), log_frequencies(codes, form.sizes))
         encoder.to(device)
