@@ -159,10 +159,11 @@ def run(
                 figures = [
                     measure(train, test, like(train, pd.read_parquet(path)), info) for path in paths
                 ]
+                means = {key: np.mean([made[key] for made in figures]) for key in METRICS}
             except Exception as error:
                 entry["error"] = f"{type(error).__name__}: {error}"[:200]
                 continue
-            entry.update({key: np.mean([made[key] for made in figures]) for key in METRICS})
+            entry.update(means, draws=len(paths))
     return found
 
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 #: Parameters of mallopt (malloc.h of glibc): above which size arrays come from the system and go
 #: back to it at once, and how much free memory at the end of the heap is kept.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+_ALLOCATOR_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 logger = logging.getLogger("synthgan")
 logger.addHandler(logging.NullHandler())
@@ -153,13 +154,17 @@ def reused_memory() -> Iterator[None]:
 
     The allocator of glibc gives large arrays back to the system at once, and gets fresh pages for
     the next ones. Where the weights take hundreds of megabytes, that is most of the time of a step
-    (`benchmarks/NOTES.md`). Elsewhere than with glibc nothing changes.
+    (`benchmarks/NOTES.md`). Other threads than the main one gain nothing; nor does who has chosen
+    thresholds in the environment, or has another C library. Of two fits at once, the first to end
+    ends it for both.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if library is None or not hasattr(library, "mallopt"):
+    known = hasattr(library, "mallopt") and hasattr(library, "malloc_trim")
+    if library is None or not known or any(map(os.environ.get, _ALLOCATOR_SETTINGS)):
         yield
         return
-    library.mallopt(_MMAP_THRESHOLD, 2**30)
+    if not library.mallopt(_MMAP_THRESHOLD, 2**30):
+        library.mallopt(_MMAP_THRESHOLD, 2**25)  # the most that older releases take
     library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield

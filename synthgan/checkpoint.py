@@ -171,7 +171,8 @@ class Checkpoint:
         ----------
         phase : str
         state : mapping of str to ndarray
-            Of the parts of the phase, see :func:`state_of`.
+            Of the parts of the phase, see :func:`state_of`. Not copied: whoever changes it writes
+            it again.
         progress : mapping
             JSON-able.
         """

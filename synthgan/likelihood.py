@@ -11,7 +11,7 @@ from synthgan import ranks
 from synthgan._runtime import torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
-from synthgan.options import TrainingOptions
+from synthgan.options import LOGITS, TrainingOptions
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
@@ -19,8 +19,6 @@ __all__ = ["draw_masks", "fit_likelihood", "validation_loss"]
 
 #: Masked rows of a validation; the rows of small tables are repeated under other masks.
 _VALIDATION_ROWS = 4096
-#: Logits that are held at once when rows are judged.
-_LOGITS = 2**25
 
 
 def draw_masks(rows: int, variables: int, generator: torch.Generator) -> Tensor:
@@ -116,7 +114,7 @@ def validation_loss(
     copies = max(1, _VALIDATION_ROWS // max(len(validation), 1))
     rows = validation.repeat(copies, 1).long()
     visible = draw_masks(len(rows), rows.shape[1], torch_generator(seed, "validation"))
-    total, at_once = 0.0, min(max(_LOGITS // sum(generator.sizes), 64), 4096)
+    total, at_once = 0.0, min(max(LOGITS // sum(generator.sizes), 64), _VALIDATION_ROWS)
     for part, mask in zip(
         torch.split(rows, at_once), torch.split(visible.to(rows.device), at_once), strict=True
     ):

@@ -9,10 +9,10 @@ from typing import Any
 
 from synthgan.exceptions import ParameterError
 
-__all__ = ["TrainingOptions", "require_ranges"]
+__all__ = ["LOGITS", "TrainingOptions", "require_ranges"]
 
-#: Logits of a batch, at most: 130 MB in float32, of which a step holds several copies.
-_LOGITS = 2**25
+#: Logits that are held at once: 130 MB in float32, of which a step has several copies.
+LOGITS = 2**25
 
 
 def require_ranges(
@@ -141,7 +141,7 @@ class TrainingOptions:
         batch = min(max(batch, 128), 1024 if n_rows < 200_000 else 4096)
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         sizes: dict[str, Any] = {
-            "batch_size": min(batch, max(_LOGITS // max(n_tokens, 1), 128)),
+            "batch_size": min(batch, max(LOGITS // max(n_tokens, 1), 128)),
             "steps": max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
             "class_steps": max(int(steps), 1),
             "weight_decay": min(12e3 / max(n_rows, 1), 1.0),

@@ -30,9 +30,9 @@ _DRAWN_ROWS = 512
 _MOST_COST = 0.04
 #: Error of a cost that one row alone says.
 _UNKNOWN = 1e6
-#: Nats by which rows may differ from those of one column a step. Up to here judges on test rows saw
-#: no difference beyond the noise of samples on six tables, and classifiers trained on the rows lost
-#: at most .015 of their AUC (`benchmarks/NOTES.md`).
+#: Nats by which rows may differ from those of one column a step. Up to .5 judges on test rows saw
+#: no difference beyond the noise of samples on six tables, and classifiers trained on them lost at
+#: most .015 of their AUC; at .74 they do see one, on Magic (`benchmarks/NOTES.md`).
 _MOST_DIVERGENCE = 0.6
 #: More steps than this save little time against one column a step.
 _MOST_STEPS = 16

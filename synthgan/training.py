@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from synthgan import ranks
 from synthgan._runtime import logger, reused_memory
 from synthgan.checkpoint import Checkpoint, Part, restore_state, state_of
-from synthgan.exceptions import DivergenceError, SynthganError
+from synthgan.exceptions import DivergenceError
 from synthgan.runs import Run
 
 __all__ = [
@@ -178,19 +178,19 @@ def _has_settled(history: Sequence[Mapping[str, Any]], least_gain: float) -> boo
 class _Best:
     """The weights that are kept: the latest ones whose validation figure is within tolerance."""
 
-    def __init__(self, tolerance: float) -> None:
-        self.tolerance = tolerance
+    def __init__(self, ema: Ema, tolerance: float) -> None:
+        self.ema, self.tolerance = ema, tolerance
         self.lowest = math.inf
         self.worse = 0
         self.weights: list[Tensor] | None = None
 
-    def note(self, value: float, ema: Ema) -> None:
+    def note(self, value: float) -> None:
         self.lowest = min(self.lowest, value)
         if value <= self.lowest * (1 + self.tolerance):
             if self.weights is None:
-                self.weights = ema.snapshot()
+                self.weights = self.ema.snapshot()
             else:  # in place: fresh memory costs time
-                torch._foreach_copy_(self.weights, ema.average)
+                torch._foreach_copy_(self.weights, self.ema.average)
             self.worse = 0
         else:
             self.worse += 1
@@ -201,9 +201,10 @@ class _Best:
         return {**found, "lowest": np.array(lowest), "worse": np.array(self.worse)}
 
     def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        count = len(arrays) - 2
-        if count:
-            self.weights = [torch.from_numpy(arrays[str(k)].copy()) for k in range(count)]
+        if len(arrays) > 2:
+            self.weights = self.ema.snapshot()
+            for k, weight in enumerate(self.weights):
+                weight.copy_(torch.from_numpy(arrays[str(k)].copy()))
             self.lowest, self.worse = float(arrays["lowest"]), int(arrays["worse"])
 
 
@@ -222,8 +223,8 @@ class _Progress:
 class _Keeper:
     """The last good state of a phase, in memory and, now and then, in the checkpoint.
 
-    There is one copy of the state, made anew in place at the end of every epoch. Whoever interrupts
-    that finds the parts as they were when it began.
+    There is one copy of the state, made anew in place at the end of every epoch. A copy that was
+    interrupted is made again, since nothing has changed the parts meanwhile.
     """
 
     def __init__(
@@ -341,7 +342,7 @@ def fit_loop(
     DivergenceError
         If the loss stays infinite or undefined.
     """
-    best = _Best(tolerance)
+    best = _Best(ema, tolerance)
     keeper = _Keeper(phase, {**parts, "average": ema, "best": best}, run.checkpoint)
     now = replace(keeper.progress, history=list(keeper.progress.history))
     begun, deadline = time.monotonic() - now.seconds, run.deadline
@@ -382,7 +383,7 @@ def fit_loop(
                 bar.n = now.step
                 continue
             if validate is not None:
-                best.note(figures["validation"], ema)
+                best.note(figures["validation"])
             now.seconds = time.monotonic() - begun
             entry: dict[str, Any] = {"phase": phase, "epoch": len(now.history), "step": now.step}
             now.history.append({**entry, "seconds": round(now.seconds, 3), **figures})
@@ -413,6 +414,6 @@ def _writing_on_error(keeper: _Keeper) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(SynthganError):  # what was raised first says more
+        with contextlib.suppress(Exception):  # what was raised first says more
             keeper.write()
         raise

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from synthgan._runtime import torch_generator
 from synthgan.objectives import kl_to_normal
-from synthgan.options import require_ranges
+from synthgan.options import LOGITS, require_ranges
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
@@ -71,11 +71,14 @@ class AutoencoderOptions:
         require_ranges(self, checks)
 
     @classmethod
-    def for_rows(cls, n_rows: int) -> AutoencoderOptions:
-        """Return options for a table of `n_rows`: batches and steps grow with it."""
+    def for_rows(cls, n_rows: int, n_tokens: int = 0) -> AutoencoderOptions:
+        """Return options for a table of `n_rows`: batches and steps grow with it.
+
+        Batches are smaller if there are many tokens of all columns together.
+        """
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
         return cls(
-            batch_size=min(max(batch, 128), 1024),
+            batch_size=min(max(batch, 128), 1024, max(LOGITS // max(n_tokens, 1), 128)),
             steps=int(2000 * min(n_rows / 10_000, 1.0) ** 0.25),
             learning_rate=1e-3,
         )

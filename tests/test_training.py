@@ -206,7 +206,7 @@ class Interrupts:
 def test_an_interrupt_while_the_state_is_copied_leaves_no_mixture(tmp_path: Path) -> None:
     path, module = tmp_path / "fit.checkpoint", nn.Linear(1, 1, bias=False)
     kept = Checkpoint(path, {}, 0, keep_seed=True)
-    parts = {"early": Interrupts(4), "module": module}  # the start, and two whole epochs
+    parts = {"before": nn.Linear(2, 2), "late": Interrupts(4), "module": module}
     with pytest.raises(KeyboardInterrupt):
         loop([1.0] * 9, module, parts=parts, run=Run(checkpoint=kept))
     nn.init.zeros_(module.weight)

@@ -60,7 +60,7 @@ def train_rows(
     form : TableForm
     options : TrainingOptions
     width, depth : int or None
-        Of the generator; None chooses by the number of rows.
+        Of the generator; None chooses by the numbers of rows and tokens.
     seed : int
     device : torch.device
     run : Run

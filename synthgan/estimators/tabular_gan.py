@@ -81,7 +81,8 @@ class TabularGAN(BaseSynthesizer):
         all, and of Parquet files as many as take an eighth of the memory. Two million rows tell
         shares of levels to a tenth of a per cent, less than what a model is off by.
     width, depth : int or None, default None
-        Size of the generator. None chooses by the number of rows: 128 to 512 wide, 3 deep.
+        Size of the generator. None chooses by the numbers of rows and tokens: 128 to 512 wide,
+        3 deep.
     privacy : DifferentialPrivacy or None, default None
         Fit under differential privacy: noisy counts of pairs of columns, and a mixture fitted to
         them in place of the networks. `schema`, `min_count`, `max_tokens`, `max_rows`, `width`

@@ -97,7 +97,8 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     latent : int, default 32
         Length of the latent vector.
     width, depth : int or None, default None
-        Size of both networks. None chooses by the number of rows: 128 to 512 wide, 2 deep.
+        Size of both networks. None chooses by the numbers of rows and tokens: 128 to 512 wide, 2
+        deep.
     options : AutoencoderOptions or None, default None
         Rarely changed settings of the training. None chooses by the number of rows.
     callbacks : sequence of callable, default ()
@@ -263,7 +264,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                 error,
                 kept.to(device),
                 held_out.to(device),
-                self.options or AutoencoderOptions.for_rows(len(codes)),
+                self.options or AutoencoderOptions.for_rows(len(codes), sum(form.sizes)),
                 variational=self.variational,
                 seed=seed,
                 run=run,

@@ -103,8 +103,8 @@ class ResidualBlock(nn.Module):
     """``h + project(a * silu(b))``, where ``a, b = expand(norm(h))``.
 
     A gated unit (Shazeer 2020, arXiv:2002.05202): products let a few layers learn what three or
-    more columns say together. Two thirds of `width` units in each half, so that it costs what one
-    hidden layer of `width` units would.
+    more columns say together. Each half has two thirds of `width` units, in whole multiples of 32,
+    so that a block costs what one hidden layer of `width` units would.
 
     Shape: (rows, width) -> (rows, width).
     """
