@@ -19,7 +19,7 @@ from synthgan import ranks
 from synthgan._runtime import autocast, numpy_generator, widest
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
-from synthgan.options import TrainingOptions
+from synthgan.options import LOGITS, TrainingOptions
 from synthgan.runs import Run
 from synthgan.schedules import Schedule
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
@@ -34,8 +34,6 @@ __all__ = [
 
 #: Numbers of steps whose groups the classes are trained on.
 STEPS = (1, 2, 4, 8)
-#: Probabilities of one variable that are held at once.
-_SHARES = 2**24
 #: Validation rows by which classes are judged.
 _ROWS = 4096
 #: Peak learning rates. The classes of the first step have nothing visible to lean on, and go far.
@@ -163,7 +161,7 @@ class GroupLikelihood:
         In float64, where the device has it.
         """
         predictor, n_known = self.predictor, 0
-        at_once = max(_SHARES // max(predictor.sizes), 64)
+        at_once = max(LOGITS // max(predictor.sizes), 64)
         if len(tokens) > at_once:
             parts = torch.split(tokens, at_once)
             return torch.cat([self.of_rows(part, groups, classes) for part in parts])

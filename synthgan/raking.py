@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from synthgan.options import LOGITS
 from synthgan.runs import Deadline
 from synthgan.sampling import Sampler
 
@@ -14,8 +15,6 @@ __all__ = ["rake"]
 #: tables are vague themselves; at most so many, and so many cells, in large and wide ones.
 _ROWS, _LEAST_ROWS, _CELLS = 16_384, 2048, 750_000
 _ROUNDS = 8
-#: Probabilities of one variable that are held at once (a column of 100,000 levels: 160 rows).
-_MOST_SHARES = 2**24
 
 
 @torch.no_grad()
@@ -52,7 +51,7 @@ def rake(
     sizes = sampler.generator.sizes
     most = min(_ROWS, max(_CELLS // len(sizes), _LEAST_ROWS))
     rows = min(max(4 * len(tokens), _LEAST_ROWS), most) // _ROUNDS
-    rows = min(rows, max(_MOST_SHARES // max(sizes), 64))
+    rows = min(rows, max(LOGITS // max(sizes), 64))
     little = 0.5 / (rows * _ROUNDS)  # so that ratios of next to nothing do not matter
     observed = [
         (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)

@@ -81,7 +81,7 @@ def test_rows_are_judged_a_part_at_a_time(generator, classes, monkeypatch):
     likelihood, rows = GroupLikelihood(Predictor(generator, None)), ROWS.repeat(5, 1)
     groups = [[2], [3, 0, 1]]
     whole = likelihood.of_rows(rows, groups, classes)
-    monkeypatch.setattr(few_steps, "_SHARES", 64 * max(SIZES))
+    monkeypatch.setattr(few_steps, "LOGITS", 64 * max(SIZES))
     assert len(rows) > 64
     torch.testing.assert_close(likelihood.of_rows(rows, groups, classes), whole)
 

@@ -89,7 +89,7 @@ class TabularGAN(BaseSynthesizer):
         and `depth` have no part in it; the domain of `privacy` says what the columns are.
     options : TrainingOptions, MarginalOptions or None, default None
         Rarely changed settings of the training, MarginalOptions with `privacy`. None chooses by
-        the number of rows.
+        the numbers of rows and tokens.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the phase.
     verbose : int, default 1

@@ -100,7 +100,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         Size of both networks. None chooses by the numbers of rows and tokens: 128 to 512 wide, 2
         deep.
     options : AutoencoderOptions or None, default None
-        Rarely changed settings of the training. None chooses by the number of rows.
+        Rarely changed settings of the training. None chooses by the numbers of rows and tokens.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the fit.
     verbose : int, default 1
