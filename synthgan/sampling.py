@@ -70,7 +70,7 @@ class Sampler:
     predictor: Predictor = field(init=False, repr=False)
     _tie: LatentClasses | LatentChoice | None = field(init=False, repr=False)
     _free: Sequence[None] = field(init=False, repr=False)
-    _starts: dict[int, tuple[Sequence[Tensor | None], Shares]] = field(init=False, repr=False)
+    _start_of: dict[int, tuple[Sequence[Tensor | None], Shares]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tie = None if self.joint is None else converted(self.joint, self.precision)
@@ -80,7 +80,7 @@ class Sampler:
             "predictor": predictor,
             "_tie": tie,
             "_free": free,
-            "_starts": {},
+            "_start_of": {},
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -98,7 +98,7 @@ class Sampler:
 
     def forget(self) -> None:
         """Forget what followed from weights that have changed since."""
-        self._starts.clear()
+        self._start_of.clear()
 
     @torch.no_grad()
     def complete(
@@ -205,18 +205,20 @@ class Sampler:
     ) -> Shares | None:
         """Return the shares of all tokens in rows of which nothing is known, one row per class.
 
-        They are kept, since they are the same in all blocks. None if they would take much memory.
+        The last are kept, since they are the same in all blocks. None if they would take much
+        memory.
         """
         sizes = self.generator.sizes
         if classes * sum(sizes) > MOST_START_SHARES or self._tie is None:
             return None
-        held, shares = self._starts.get(steps, (None, None))
-        if shares is None or held is not weights:
+        held, shares = self._start_of.get(steps, ((), None))
+        if shares is None or not _same(held, weights):
             every = torch.arange(classes, device=features.device)
             options = self._tie.features_of(features.expand(classes, -1), every, 0.0)
             scores = self.predictor.scores(options, range(len(sizes)), bias)
             shares = Shares.of(scores, sizes, weights, shared=True)
-            self._starts[steps] = weights, shares
+            self._start_of.clear()
+        self._start_of[steps] = weights, shares
         return shares
 
     @torch.no_grad()
@@ -444,3 +446,15 @@ class Sampler:
                 drawn = draw_one(shares, uniforms[places, j : j + 1])[:, None]
                 before = predictor.total(hidden[:, [j]], [j])
                 total[places] += predictor.total(drawn, [j]) - before
+
+
+def _same(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
+    """Return whether factors of as many variables are equal."""
+    if ours is theirs:
+        return True
+    if len(ours) != len(theirs):
+        return False
+    return all(
+        a is b or (a is not None and b is not None and torch.equal(a, b))
+        for a, b in zip(ours, theirs, strict=True)
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import chi2, chi2_contingency
@@ -147,6 +149,30 @@ def test_factors_hold_in_any_number_of_steps(generator: RowGenerator, steps: int
     weights = [None, torch.tensor([0.0, 1.0, 1.0, 0.0]), None]
     rows = draw(sampler, 4, steps=steps, weights=weights)
     assert set(rows[:, 1].tolist()) == {1, 2}
+
+
+def test_what_was_sampled_before_does_not_matter(generator: RowGenerator) -> None:
+    """A sampler keeps the shares of the first step, as long as they are those asked for."""
+    classes = LatentClasses(SIZES, 16, 8, 8)
+    classes.reset(torch_generator(0, "classes"))
+    classes.requires_grad_(False)
+    classes.bias[1] += torch.linspace(-2, 2, sum(SIZES))  # of two steps
+    kept = Sampler(generator, None, classes)
+    some = [None, torch.tensor([0.0, 1.0, 1.0, 0.0]), None]
+    other = [None, torch.tensor([1.0, 0.0, 0.0, 1.0]), None]
+    for steps, weights in itertools.product((1, 2), (some, other, [None] * 3, list(other))):
+        asked = {"steps": steps, "weights": weights}
+        fresh = Sampler(generator, None, classes)
+        np.testing.assert_array_equal(draw(kept, 1, **asked), draw(fresh, 1, **asked))
+
+
+def test_a_copy_of_a_model_leaves_its_sampler_behind(gan: TabularGAN) -> None:
+    asked = {"random_state": 0}
+    rows = gan.sample(50, **asked)
+    networks = copy.deepcopy(gan)._networks
+    assert "sampler" in vars(gan._networks)
+    assert "sampler" not in vars(networks)
+    pd.testing.assert_frame_equal(copy.deepcopy(gan).sample(50, **asked), rows)
 
 
 def test_stratified_uniforms(gan: TabularGAN) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["TableNetworks"]
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableNetworks:
     """A trained generator of tokens, and how it is best sampled.
 
@@ -48,12 +49,17 @@ class TableNetworks:
     steps: int = 1
     step_costs: list[dict[str, float]] = field(default_factory=list)
 
+    @cached_property
     def sampler(self) -> Sampler:
-        """Return what draws tokens, in half precision where that pays."""
+        """What draws tokens, in half precision where that pays; made when first asked for."""
         precision = None  # the sums of log-probabilities of a mixture need all digits
         if isinstance(self.generator, RowGenerator):
             precision = half_precision(self.generator.bias.device)
         return Sampler(self.generator, precision, self.joint, self.schedule, self.steps)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies are made from: all but the sampler, which follows from it."""
+        return {name: value for name, value in vars(self).items() if name != "sampler"}
 
     def describe(self) -> dict[str, Any]:
         """Return sizes and what few steps cost, as a JSON-able dict."""

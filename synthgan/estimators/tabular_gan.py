@@ -405,7 +405,7 @@ class TabularGAN(BaseSynthesizer):
 
     def _sampler(self) -> TableSampler:
         return TableSampler(
-            self.encoder_, self._networks.sampler(), tuple(self._form.active), self.n_rows_
+            self.encoder_, self._networks.sampler, tuple(self._form.active), self.n_rows_
         )
 
     def check(self, new: Any, *, n_rows: int = 10_000, random_state: Any = 0) -> Drift:

@@ -30,9 +30,6 @@ class Shares:
         Tokens of each variable.
     log_mass : Tensor, shape (rows, variables), or None
         Logs of the probabilities that the factors left; None if there were none.
-    of_tokens : Tensor, shape (rows, tokens of all variables), float64, or None
-        The shares themselves, if others than these rows draw from them. The sums then go on from
-        row to row.
     """
 
     running: Tensor
@@ -40,7 +37,6 @@ class Shares:
     ends: Tensor
     sizes: Tensor
     log_mass: Tensor | None
-    of_tokens: Tensor | None
 
     @classmethod
     def of(
@@ -62,12 +58,16 @@ class Shares:
             Factors of each variable, of shape (tokens,). Where they leave nothing of a row, they
             take its place.
         shared : bool, default False
-            Whether others than these rows draw from them.
+            Whether others than these rows draw from them. The sums then go on from row to row.
         """
         device = torch.device("cpu") if scores.device.type == "mps" else scores.device
         lengths = torch.tensor(sizes, device=device)  # Apple's devices have no float64
-        parts = torch.split(scores.to(device), list(sizes), dim=1)
-        terms = torch.cat([part - part.amax(1, keepdim=True) for part in parts], 1).exp_()
+        scores = scores.to(device)
+        terms = torch.empty_like(scores)
+        cut = (torch.split(table, list(sizes), dim=1) for table in (scores, terms))
+        for part, out in zip(*cut, strict=True):
+            torch.sub(part, part.amax(1, keepdim=True), out=out)
+        terms.exp_()
         running, below, ends = _spans(terms, lengths)
         log_mass = None
         if any(weight is not None for weight in weights):
@@ -82,12 +82,11 @@ class Shares:
             if bool(empty.any()):
                 terms = torch.where(empty.repeat_interleave(lengths, dim=1), factors, terms)
                 running, below, ends = _spans(terms, lengths)
-        of_tokens = None
         if shared:
-            of_tokens = terms / (ends - below).repeat_interleave(lengths, dim=1)
             lifts = torch.arange(len(running), device=device)[:, None] * (running.max() * 1.5)
-            running, below, ends = running + lifts, below + lifts, ends + lifts
-        return cls(running, below, ends, lengths, log_mass, of_tokens)
+            for sums in (running, below, ends):
+                sums += lifts
+        return cls(running, below, ends, lengths, log_mass)
 
     def draw(
         self, uniforms: Tensor, variables: Sequence[int], chosen: Tensor | None = None
@@ -125,12 +124,18 @@ class Shares:
 
     def expected(self, rows: int, chosen: Tensor | None = None) -> Tensor:
         """Return how many of `rows` rows are expected to have each token, shape (tokens,)."""
-        if chosen is not None and self.of_tokens is not None:
-            counts = torch.bincount(chosen.to(self.running.device), minlength=len(self.running))
-            return counts.double() @ self.of_tokens
-        shares = self.running.diff(dim=1, prepend=self.below[:, :1])
-        shares = shares / (self.ends - self.below).repeat_interleave(self.sizes, dim=1)
-        return shares.sum(0) * (rows / len(shares))
+        spans, lengths = self.ends - self.below, self.sizes.tolist()
+        if chosen is None:
+            counts = torch.full_like(spans[:, :1], rows / len(spans))
+        else:
+            counts = torch.bincount(chosen.to(spans.device), minlength=len(spans))[:, None]
+        weights = (counts / spans).T  # one row per variable
+        parts = torch.split(self.running, lengths, dim=1)
+        sums = [
+            (own @ part).diff(prepend=(own @ start)[None])
+            for own, part, start in zip(weights, parts, self.below.T, strict=True)
+        ]
+        return torch.cat(sums)
 
 
 def _spans(terms: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
