@@ -1,15 +1,26 @@
-"""The rarely changed settings of a fit to a table, and how any settings are checked."""
+"""The rarely changed settings of a fit to a table, and how any settings are checked and stored."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from synthgan.exceptions import ParameterError
 
-__all__ = ["LOGITS", "TrainingOptions", "require_ranges"]
+__all__ = [
+    "LOGITS",
+    "TrainingOptions",
+    "check_options",
+    "options_from_dict",
+    "options_to_dict",
+    "require_ranges",
+    "with_changes",
+]
+
+Options = TypeVar("Options")
 
 #: Logits, or probabilities, that are held at once: 130 MB in float32, of which a step has several
 #: copies (a column of 100,000 levels: 335 rows).
@@ -40,6 +51,77 @@ def require_ranges(
             )
             values = ", ".join((known or {}).get(name, ()))
             raise ParameterError(message + (f" Known: {values}." if values else ""))
+
+
+def check_options(owner: str, options: object, kind: type[Any]) -> None:
+    """Raise unless `options` are None, of a `kind` of options, or a mapping of some of its fields.
+
+    Parameters
+    ----------
+    owner : str
+        The estimator, for the message.
+    options : object
+    kind : type
+        A dataclass whose fields all have defaults.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if options is None or isinstance(options, kind):
+        return
+    if not isinstance(options, Mapping):
+        raise ParameterError(
+            f"{owner}: options must be {kind.__name__}, a dict of some of its fields, or None; "
+            f"got {type(options).__name__}."
+        )
+    known = [field.name for field in dataclasses.fields(kind)]
+    if unknown := [name for name in options if name not in known]:
+        raise ParameterError(
+            f"{owner}: options have no field {unknown[0]!r}. Known: {', '.join(known)}."
+        )
+    try:
+        kind(**options)
+    except TypeError as error:  # say, a text in place of a number
+        raise ParameterError(f"{owner}: options: {error}.") from None
+
+
+def with_changes(usual: Options, options: object) -> Options:
+    """Return the options to take: `options`, or `usual` with those of its fields that it names.
+
+    Parameters
+    ----------
+    usual : dataclass instance
+        What an estimator takes if nothing else is said.
+    options : dataclass instance of the same type, mapping or None
+    """
+    if options is None or isinstance(options, Mapping):
+        return dataclasses.replace(usual, **(options or {}))  # type: ignore[type-var]
+    assert isinstance(options, type(usual))
+    return options
+
+
+def options_to_dict(options: Any) -> dict[str, Any] | None:
+    """Return options of an estimator as a JSON-able dict; :func:`options_from_dict` reads it."""
+    if options is None or isinstance(options, Mapping):
+        return None if options is None else dict(options)
+    return dataclasses.asdict(options)
+
+
+def options_from_dict(found: Any, kind: type[Any]) -> Any:
+    """Return the options that were stored: of a `kind`, or a mapping of some of its fields.
+
+    Raises
+    ------
+    ParameterError
+        If they are none.
+    """
+    if found is None:
+        return None
+    check_options("model", found, kind)
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+    whole = len(fields) == len(dataclasses.fields(kind))
+    return kind(**fields) if whole else fields
 
 
 @dataclass(frozen=True, slots=True)

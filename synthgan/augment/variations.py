@@ -24,7 +24,6 @@ from synthgan.estimators.table_form import resolve_schema
 from synthgan.estimators.tabular_gan import TabularGAN
 from synthgan.exceptions import DataError, ParameterError
 from synthgan.io import read_table
-from synthgan.options import TrainingOptions
 from synthgan.schema import Column, Schema
 
 __all__ = ["ClassRows", "Drawn", "as_frame", "stack"]
@@ -108,8 +107,9 @@ class ClassRows:
         levels = tuple(str(k) for k in range(len(classes)))  # declared: no class is too rare
         schema = Schema((*schema, Column(target, "categorical", "string", levels=levels)))
         frame = features.assign(**{target: codes.astype(str)})
-        if generator.options is None:  # cells are drawn one by one, which needs no latent classes
-            generator.options = TrainingOptions.for_rows(len(frame), classes=0)
+        if generator.options is None or isinstance(generator.options, Mapping):
+            # cells are drawn one by one, which needs no latent classes
+            generator.options = {"classes": 0, **(generator.options or {})}
         generator.set_params(schema=schema, random_state=seed)
         return cls(generator.fit(frame, target=target), frame, labels, target)
 

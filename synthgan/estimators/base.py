@@ -22,6 +22,7 @@ from synthgan import ranks
 from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of, remove_checkpoint
 from synthgan.exceptions import CheckpointError, DataWarning, ModelFileError, ParameterError
+from synthgan.options import check_options
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Deadline, Run, parse_duration
 from synthgan.storage import read_model, write_model
@@ -67,12 +68,15 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
 
     random_state: Any
     max_time: float | str | None
+    options: Any
     checkpoint: str | os.PathLike[str] | None
     callbacks: Sequence[Callback]
     verbose: int
 
     #: Whether it learns images, of three or four axes, and not tables.
     _of_images: ClassVar[bool] = False
+    #: Of what type `options` are; None: the subclass checks them.
+    _options_kind: ClassVar[type[Any] | None] = None
     #: Parameter -> (type, lowest, highest); None is always allowed.
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
 
@@ -80,6 +84,8 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         for name, (kind, low, high) in self._bounds.items():
             check_number(type(self).__name__, name, getattr(self, name), kind, low, high)
         parse_duration(self.max_time)
+        if self._options_kind is not None:
+            check_options(type(self).__name__, self.options, self._options_kind)
         promised = getattr(self, "privacy", None)  # not all estimators can
         if promised is not None and not isinstance(promised, DifferentialPrivacy):
             raise ParameterError(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from synthgan.exceptions import ParameterError
 from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
+from synthgan.options import check_options, options_from_dict, options_to_dict, with_changes
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback
 
@@ -82,8 +82,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         `latent`, `width`, `max_time`, `preview` and `callbacks` have no part in it. With `options`
         of the type PrivateSgdOptions, the networks are trained instead, the critic by DP-SGD: for
         experts with a GPU.
-    options : ImageOptions, PrivateSgdOptions or None, default None
-        Rarely changed settings; None takes those of the preset.
+    options : dict, ImageOptions, PrivateSgdOptions or None, default None
+        Rarely changed settings: a dict changes some of those of the preset, ImageOptions all.
     preview : path or None, default None
         A folder in which a contact sheet of samples is written after each epoch.
     callbacks : sequence of callable, default ()
@@ -137,7 +137,7 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         latent: int = 64,
         width: int = 32,
         privacy: DifferentialPrivacy | None = None,
-        options: ImageOptions | PrivateSgdOptions | None = None,
+        options: Mapping[str, Any] | ImageOptions | PrivateSgdOptions | None = None,
         preview: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
@@ -165,7 +165,9 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         by_sgd = isinstance(self.options, PrivateSgdOptions)
         if self.privacy is None and by_sgd:
             raise ParameterError("ImageGAN: PrivateSgdOptions belong to privacy=..., not given.")
-        if self.privacy is not None and self.options is not None and not by_sgd:
+        if self.privacy is None:
+            check_options("ImageGAN", self.options, ImageOptions)
+        elif self.options is not None and not by_sgd:
             raise ParameterError(
                 "ImageGAN: with privacy, options must be PrivateSgdOptions or None; got "
                 f"{type(self.options).__name__}."
@@ -209,8 +211,7 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         coder = ConditionCoder.fit(found.labels)
         encoded = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, encoded)
-        options = self.options or PRESETS[self.preset][1]
-        assert isinstance(options, ImageOptions)
+        options = with_changes(PRESETS[self.preset][1], self.options)
         networks = draw_networks(self._build(coder), seed, device)
         pixels = as_bytes(found.pixels)
         conditions = torch.from_numpy(encoded)
@@ -418,7 +419,7 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
                 "preset": self.preset,
                 "latent": self.latent,
                 "width": self.width,
-                "options": None if self.options is None else dataclasses.asdict(self.options),
+                "options": options_to_dict(self.options),
             },
         }
         weights = arrays_of("generator", self.generator_)
@@ -434,13 +435,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         device: torch.device,
     ) -> Self:
         parameters = dict(model["parameters"])
-        if parameters.get("options") is not None:
-            options = {**parameters["options"]}
-            if model["privacy"] is None:
-                options |= {k: tuple(options[k]) for k in ("betas", "distortions")}
-                parameters["options"] = ImageOptions(**options)
-            else:
-                parameters["options"] = PrivateSgdOptions(**options)
+        kind = ImageOptions if model["privacy"] is None else PrivateSgdOptions
+        parameters["options"] = options_from_dict(parameters.get("options"), kind)
         loaded = cls(**parameters)
         BaseSynthesizer._check_parameters(loaded)
         loaded.coder_ = ConditionCoder.from_dict(model["coder"])

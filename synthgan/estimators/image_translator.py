@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,6 +30,7 @@ from synthgan.images import ImageSet, read_images
 from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
+from synthgan.options import options_from_dict, options_to_dict, with_changes
 from synthgan.runs import Callback
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class ImageTranslator(BaseSynthesizer):
         Channels at the full size.
     depth : int, default 2
         Residual units in the middle.
-    options : TranslationOptions or None, default None
-        Rarely changed settings.
+    options : dict, TranslationOptions or None, default None
+        Rarely changed settings: a dict changes some of those of the mode, an instance all.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the fit.
     verbose : int, default 1
@@ -98,6 +98,7 @@ class ImageTranslator(BaseSynthesizer):
     """
 
     _of_images: ClassVar[bool] = True
+    _options_kind: ClassVar = TranslationOptions
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "width": (int, 4, 512),
         "depth": (int, 1, 64),
@@ -115,7 +116,7 @@ class ImageTranslator(BaseSynthesizer):
         checkpoint: str | os.PathLike[str] | None = None,
         width: int = 16,
         depth: int = 2,
-        options: TranslationOptions | None = None,
+        options: Mapping[str, Any] | TranslationOptions | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> None:
@@ -170,7 +171,7 @@ ImageSet
             as_bytes(aligned(found_a.pixels, alignment)).to(device),
             as_bytes(found_b.pixels).to(device),
         )
-        options = self.options or MODES[self.mode]
+        options = with_changes(MODES[self.mode], self.options)
         settings: dict[str, Any] = {"seed": seed, "precision": half_precision(device), "run": run}
 
         def drawn(network: Any, purpose: str) -> Any:
@@ -270,7 +271,6 @@ ImageSet
         }
 
     def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-        options = None if self.options is None else dataclasses.asdict(self.options)
         model = {
             "forms": {name: form.to_dict() for name, form in self._forms.items()},
             "alignment": self.alignment_,
@@ -282,7 +282,7 @@ ImageSet
                 "align": self.align,
                 "width": self.width,
                 "depth": self.depth,
-                "options": options,
+                "options": options_to_dict(self.options),
             },
         }
         weights = arrays_of("to_b", self.to_b_)
@@ -298,10 +298,7 @@ ImageSet
         device: torch.device,
     ) -> Self:
         parameters = dict(model["parameters"])
-        if parameters.get("options") is not None:
-            options = {**parameters["options"]}
-            options["distortions"] = tuple(options["distortions"])
-            parameters["options"] = TranslationOptions(**options)
+        parameters["options"] = options_from_dict(parameters.get("options"), TranslationOptions)
         loaded = cls(**parameters)
         loaded._check_parameters()
         a, b = (ImageForm.from_dict(model["forms"][name]) for name in ("a", "b"))

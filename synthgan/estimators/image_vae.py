@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -35,6 +34,7 @@ from synthgan.networks.autoencoders import ImageEncoder
 from synthgan.networks.images import ResidualGenerator
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_tensor
 from synthgan.objectives import gaussian_error
+from synthgan.options import options_from_dict, options_to_dict, with_changes
 from synthgan.runs import Callback
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
@@ -73,8 +73,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         Length of the latent vector.
     width : int, default 32
         Channels at half the full size.
-    options : AutoencoderOptions or None, default None
-        Rarely changed settings.
+    options : dict, AutoencoderOptions or None, default None
+        Rarely changed settings; a dict may name some of them.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the fit.
     verbose : int, default 1
@@ -105,6 +105,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
     """
 
     _of_images: ClassVar[bool] = True
+    _options_kind: ClassVar = AutoencoderOptions
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "latent": (int, 1, 1024),
         "width": (int, 4, 1024),
@@ -121,7 +122,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         variational: bool = True,
         latent: int = 16,
         width: int = 32,
-        options: AutoencoderOptions | None = None,
+        options: Mapping[str, Any] | AutoencoderOptions | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> None:
@@ -190,7 +191,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             error,
             order[n_held:],
             order[:n_held],
-            self.options or AutoencoderOptions(),
+            with_changes(AutoencoderOptions(), self.options),
             variational=self.variational,
             seed=seed,
             run=run,
@@ -423,7 +424,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
                 "variational": self.variational,
                 "latent": self.latent,
                 "width": self.width,
-                "options": None if self.options is None else dataclasses.asdict(self.options),
+                "options": options_to_dict(self.options),
             },
         }
         arrays = arrays_of("encoder", self.encoder_) | arrays_of("decoder", self.decoder_)
@@ -439,8 +440,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         device: torch.device,
     ) -> Self:
         parameters = dict(model["parameters"])
-        if parameters.get("options") is not None:
-            parameters["options"] = AutoencoderOptions(**parameters["options"])
+        parameters["options"] = options_from_dict(parameters.get("options"), AutoencoderOptions)
         loaded = cls(**parameters)
         loaded._check_parameters()
         loaded.coder_ = ConditionCoder.from_dict(model["coder"])

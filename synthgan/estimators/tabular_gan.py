@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import time
@@ -36,7 +35,13 @@ from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.options import TrainingOptions
+from synthgan.options import (
+    TrainingOptions,
+    check_options,
+    options_from_dict,
+    options_to_dict,
+    with_changes,
+)
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
@@ -87,9 +92,10 @@ class TabularGAN(BaseSynthesizer):
         Fit under differential privacy: noisy counts of pairs of columns, and a mixture fitted to
         them in place of the networks. `schema`, `min_count`, `max_tokens`, `max_rows`, `width`
         and `depth` have no part in it; the domain of `privacy` says what the columns are.
-    options : TrainingOptions, MarginalOptions or None, default None
-        Rarely changed settings of the training, MarginalOptions with `privacy`. None chooses by
-        the numbers of rows and tokens.
+    options : dict, TrainingOptions, MarginalOptions or None, default None
+        Rarely changed settings of the training: a dict of some fields of TrainingOptions, or of
+        MarginalOptions with `privacy`, such as ``{"refinement_steps": 500}``. All others follow
+        from the numbers of rows and tokens. Or all settings at once, as an instance.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the phase.
     verbose : int, default 1
@@ -163,7 +169,7 @@ class TabularGAN(BaseSynthesizer):
         width: int | None = None,
         depth: int | None = None,
         privacy: DifferentialPrivacy | None = None,
-        options: TrainingOptions | MarginalOptions | None = None,
+        options: Mapping[str, Any] | TrainingOptions | MarginalOptions | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> None:
@@ -184,12 +190,8 @@ class TabularGAN(BaseSynthesizer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        wanted = TrainingOptions if self.privacy is None else MarginalOptions
-        if self.options is not None and not isinstance(self.options, wanted):
-            raise ParameterError(
-                f"TabularGAN: options must be {wanted.__name__} or None; got "
-                f"{type(self.options).__name__}."
-            )
+        kind = TrainingOptions if self.privacy is None else MarginalOptions
+        check_options("TabularGAN", self.options, kind)
 
     # fitting ------------------------------------------------------------------------------------
 
@@ -236,13 +238,12 @@ class TabularGAN(BaseSynthesizer):
         del table  # one that was read from files needs memory no longer
         pa.default_memory_pool().release_unused()
         run, seed = self._begin(seed, started, tokens)
-        options = self.options or TrainingOptions.for_rows(len(tokens), sum(form.sizes))
-        assert isinstance(options, TrainingOptions)
+        usual = TrainingOptions.for_rows(len(tokens), sum(form.sizes))
         train = functools.partial(
             train_rows,
             tokens,
             form,
-            options,
+            with_changes(usual, self.options),
             width=self.width,
             depth=self.depth,
             seed=seed,
@@ -260,9 +261,7 @@ class TabularGAN(BaseSynthesizer):
         device: torch.device,
         started: float,
     ) -> Self:
-        options = self.options or MarginalOptions()
         assert self.privacy is not None
-        assert isinstance(options, MarginalOptions)
         table, container = join_target(data, y)
         named = target if y is None else table.column_names[-1]
         run, seed = self._begin(seed, started)
@@ -270,7 +269,7 @@ class TabularGAN(BaseSynthesizer):
             table,
             self.privacy,
             named,
-            options,
+            with_changes(MarginalOptions(), self.options),
             never_missing=container.never_missing(table.column_names),
             seed=seed,
             device=device,
@@ -577,7 +576,7 @@ class TabularGAN(BaseSynthesizer):
                 "max_rows": self.max_rows,
                 "width": self.width,
                 "depth": self.depth,
-                "options": None if self.options is None else dataclasses.asdict(self.options),
+                "options": options_to_dict(self.options),
             },
         }
         return model, {**weights, **encoder}
@@ -586,10 +585,9 @@ class TabularGAN(BaseSynthesizer):
     def _from_model(
         cls, model: dict[str, Any], tensors: dict[str, Array], device: torch.device
     ) -> Self:
+        kind = TrainingOptions if model["privacy"] is None else MarginalOptions
         parameters = dict(model["parameters"])
-        if parameters.get("options") is not None:
-            kind = TrainingOptions if model["privacy"] is None else MarginalOptions
-            parameters["options"] = kind(**parameters["options"])
+        parameters["options"] = options_from_dict(parameters.get("options"), kind)
         loaded = cls(**parameters)
         BaseSynthesizer._check_parameters(loaded)
         loaded.privacy_ = model["privacy"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +41,7 @@ from synthgan.exceptions import DataError
 from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
+from synthgan.options import options_from_dict, options_to_dict, with_changes
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
@@ -99,8 +99,9 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     width, depth : int or None, default None
         Size of both networks. None chooses by the numbers of rows and tokens: 128 to 512 wide, 2
         deep.
-    options : AutoencoderOptions or None, default None
-        Rarely changed settings of the training. None chooses by the numbers of rows and tokens.
+    options : dict, AutoencoderOptions or None, default None
+        Rarely changed settings of the training: a dict of some fields of AutoencoderOptions; all
+        others follow from the numbers of rows and tokens. Or all of them, as an instance.
     callbacks : sequence of callable, default ()
         Called after each epoch with a dict of figures; returning True ends the fit.
     verbose : int, default 1
@@ -133,6 +134,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     ((200, 2), (3, 2))
     """
 
+    _options_kind: ClassVar = AutoencoderOptions
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
@@ -158,7 +160,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         latent: int = 32,
         width: int | None = None,
         depth: int | None = None,
-        options: AutoencoderOptions | None = None,
+        options: Mapping[str, Any] | AutoencoderOptions | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> None:
@@ -258,13 +260,14 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                 return -token_log_likelihood(logits, tokens[rows]).mean()
 
             held_out, kept = split_rows(len(codes), seed)
+            usual = AutoencoderOptions.for_rows(len(codes), sum(form.sizes))
             result = fit_autoencoder(
                 nn.ModuleList([encoder, decoder]),
                 encode,
                 error,
                 kept.to(device),
                 held_out.to(device),
-                self.options or AutoencoderOptions.for_rows(len(codes), sum(form.sizes)),
+                with_changes(usual, self.options),
                 variational=self.variational,
                 seed=seed,
                 run=run,
@@ -450,7 +453,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                 "latent": self.latent,
                 "width": self.width,
                 "depth": self.depth,
-                "options": None if self.options is None else dataclasses.asdict(self.options),
+                "options": options_to_dict(self.options),
             },
         }
         return model, {
@@ -465,8 +468,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         cls, model: dict[str, Any], tensors: dict[str, Array], device: torch.device
     ) -> Self:
         parameters = dict(model["parameters"])
-        if parameters.get("options") is not None:
-            parameters["options"] = AutoencoderOptions(**parameters["options"])
+        parameters["options"] = options_from_dict(parameters.get("options"), AutoencoderOptions)
         loaded = cls(**parameters)
         loaded._check_parameters()
         form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
