@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
+from synthgan.encoding.ticks import native
 from synthgan.exceptions import ConditionError, SchemaError
 
 __all__ = ["MISSING", "NOT_MISSING", "Confinement", "parse_conditions"]
@@ -131,7 +132,7 @@ def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confi
         return Confinement(position, _level_range(name, wanted, coder))
     values = _as_list(wanted)
     try:
-        array = pa.array([_native(v) for v in values], type=coder.levels.type)
+        array = pa.array([native(v) for v in values], type=coder.levels.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
         raise ConditionError(
             f"Column {name!r} has levels of type {coder.levels.type}; the condition gives another."
@@ -139,10 +140,6 @@ def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confi
     return Confinement(
         position, _require(coder.weights(array), name, f"{len(values)} given level(s)")
     )
-
-
-def _native(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _level_range(name: str, wanted: tuple[Any, ...], coder: LevelCoder) -> Array:
@@ -173,9 +170,10 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
         if low > high:
             raise ConditionError(f"Column {name!r}: the range ends before it begins.")
         weights = _require(coder.weights((low, high)), name, "that range", coder)
-        ends_inside = (max(low, coder.extremes[0]), min(high, coder.extremes[1]))
-        return Confinement(position, weights, limits=_on_grid(coder, ends_inside))
+        ends = (max(low, coder.extremes[0]), min(high, coder.extremes[1]))
+        return Confinement(position, weights, limits=coder.scale.inside(*ends) or ends)
     offsets = np.unique([_offset(name, coder, value) for value in _as_list(wanted)])
+    offsets = offsets[[coder.scale.inside(offset, offset) is not None for offset in offsets]]
     low, high = coder.extremes if len(coder.knots) else (np.nan, np.nan)
     offsets = offsets[(offsets >= low) & (offsets <= high)]
     weights = np.zeros(coder.n_tokens)
@@ -190,22 +188,12 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
 
 def _offset(name: str, coder: NumberCoder, value: Any) -> float:
     try:
-        offset = coder.scale.offset_of(_native(value))
+        offset = coder.scale.offset_of(value)
     except SchemaError as error:
         raise ConditionError(str(error)) from None
     if np.isnan(offset):
         raise ConditionError(f"Column {name!r}: a condition cannot be NaN; use MISSING.")
     return offset
-
-
-def _on_grid(coder: NumberCoder, limits: tuple[float, float]) -> tuple[float, float]:
-    """Move the ends of a range inwards to values that the column can have."""
-    if coder.scale.decimals is None:
-        return limits
-    factor = 10.0**coder.scale.decimals
-    low = np.ceil(limits[0] * factor - 1e-6) / factor
-    high = np.floor(limits[1] * factor + 1e-6) / factor
-    return (float(low), float(high)) if low <= high else limits
 
 
 def _require(weights: Array, name: str, what: str, coder: NumberCoder | None = None) -> Array:

@@ -111,6 +111,7 @@ def test_arrow_frame_of_known_cells(gan: TabularGAN) -> None:
     ("condition", "message"),
     [
         ({"age": (200, 300)}, "no value that the model can make"),
+        ({"age": 30.5}, "no value that the model can make"),
         ({"age": (40, 30)}, "ends before it begins"),
         ({"age": "old"}, "not a value of it"),
         ({"age": (1, 2, 3)}, "pair"),

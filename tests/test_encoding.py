@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from synthgan._runtime import numpy_generator
 from synthgan.encoding import NumberCoder, TableEncoder
-from synthgan.exceptions import DataError
+from synthgan.encoding.ticks import Scale
+from synthgan.exceptions import DataError, SchemaError
 from synthgan.inference import infer_schema
 from synthgan.io import read_table
+from synthgan.schema import Column
 
 pytestmark = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
 
@@ -213,3 +215,58 @@ def test_suppressed_shares_bound_what_fresh_rows_hold() -> None:
     beyond = np.mean((wage < low) | (wage > high))
     assert 0 < unseen < found["town"] < 0.1
     assert 0 < beyond < found["wage"] < 0.04
+
+
+@settings(deadline=None)
+@given(st.integers(0, 4), st.integers(4, 40), st.integers(0, 10**6), st.floats(0.1, 3.0))
+def test_a_range_reaches_every_bin_with_a_value_in_it(
+    decimals: int, tokens: int, seed: int, spread: float
+) -> None:
+    rng = numpy_generator(seed, "test")
+    values = np.round(rng.normal(0, spread, 400), decimals)
+    encoder, table = fit(pd.DataFrame({"x": values + 0.0}), max_tokens=tokens)
+    coder = encoder.coders[0]
+    if not isinstance(coder, NumberCoder):
+        return
+    codes = coder.encode(table["x"])
+    low, high = np.sort(rng.choice(values, 2))
+    inside = (values >= max(low, coder.extremes[0])) & (values <= min(high, coder.extremes[1]))
+    assert (coder.weights((low, high))[codes[inside]] > 0).all()
+    assert (coder.weights((low, low))[codes[(values == low) & inside]] > 0).all()
+
+
+DAY = pd.Timestamp("2024-02-29 12:00")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ticks"),
+    [
+        (pa.int64(), 100_000_000_000_000_003, 100_000_000_000_000_003),
+        (pa.int64(), np.int64(7), 7),
+        (pa.int64(), 7.5, 7.5),
+        (pa.decimal128(10, 2), 0.29, 29),
+        (pa.decimal128(10, 2), Decimal("0.29"), 29),
+        (pa.timestamp("us"), "9999-12-31", 253_402_214_400 * 10**6),
+        (pa.timestamp("s"), DAY.to_numpy(), DAY.value // 10**9),
+        (pa.timestamp("ms"), DAY.to_pydatetime(), DAY.value // 10**6),
+        (pa.timestamp("s"), DAY + pd.Timedelta("250ms"), DAY.value // 10**9 + 0.25),
+        (pa.timestamp("s", "Europe/Rome"), "2024-03-31 02:30", 1_711_846_800),  # skipped
+        (pa.timestamp("s", "Europe/Rome"), "2024-10-27 02:30", 1_729_992_600),  # twice
+        (pa.date32(), DAY.to_numpy(), 19_782),
+        (pa.date32(), "2024-02-29", 19_782),
+        (pa.duration("ms"), 0.25, 250),
+        (pa.duration("ms"), np.timedelta64(3 * 10**9, "ns"), 3000),
+        (pa.duration("s"), "1h", 3600),
+    ],
+    ids=str,
+)
+def test_a_given_value_becomes_exact_ticks(kind: pa.DataType, value: object, ticks: float) -> None:
+    name = "continuous" if pa.types.is_floating(kind) else "integer"
+    scale = Scale(Column("x", name, str(kind)), int(ticks), 1, 0)
+    assert scale.offset_of(value) == ticks - int(ticks)
+
+
+@pytest.mark.parametrize("value", [True, "soon", None, [3], Decimal("nan")])
+def test_what_is_no_value_of_a_column_is_refused(value: object) -> None:
+    with pytest.raises(SchemaError, match="not a value of it"):
+        Scale(Column("x", "integer", "int64"), 0, 1, 0).offset_of(value)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from fixtures import mixed_table, tiny_gan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from synthgan.exceptions import ParameterError
 from synthgan.marginals import MarginalOptions
 from synthgan.options import TrainingOptions, options_from_dict, options_to_dict, with_changes
 from synthgan.variational import AutoencoderOptions
-from tests.fixtures import mixed_table, tiny_gan
 
 KINDS = (TrainingOptions, MarginalOptions, AutoencoderOptions, ImageOptions, TranslationOptions)
 ESTIMATORS = (TabularGAN, TabularVAE, ImageGAN, ImageVAE, ImageTranslator)
@@ -55,7 +55,7 @@ def test_what_a_dict_does_not_name_follows_from_the_table(rows: int) -> None:
 )
 def test_bad_options_are_refused_before_any_work(estimator: type, options: object) -> None:
     data = [None] * (2 if estimator is ImageTranslator else 1)
-    with pytest.raises(ParameterError, match="options|steps"):
+    with pytest.raises(ParameterError, match=r"options|steps"):
         estimator(options=options, verbose=0).fit(*data)
 
 

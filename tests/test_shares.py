@@ -82,6 +82,18 @@ def test_shared_rows():
     assert shares.expected(4, chosen).round().tolist() == [2, 0, 2, 2, 2, 0]
 
 
+@pytest.mark.parametrize("left", [-20.0, -25.0, -30.0, -35.0])
+def test_shared_rows_of_which_little_is_left(left):
+    """The sums go on from row to row, so a share may be too small for them."""
+    scores = torch.tensor([[0.0, left, 0.0, 0.0]]).repeat(5000, 1)
+    shares = Shares.of(scores, [2, 2], [torch.tensor([0.0, 1.0]), None], shared=True)
+    chosen = torch.arange(5000)
+    uniform = torch.rand(5000, 2, generator=torch_generator(0, "u"))
+    tokens = shares.draw(uniform, [0, 1], chosen)
+    assert set(tokens[:, 0].tolist()) == {1}
+    assert set(tokens[:, 1].tolist()) == {0, 1}
+
+
 @pytest.mark.parametrize("offset", [0.0, 30.0, -30.0])
 def test_variables_of_very_different_logits(offset):
     """A variable keeps its distribution beside one whose logits are far higher or lower."""

@@ -223,7 +223,8 @@ class NumberCoder:
     def weights(self, limits: tuple[float, float]) -> Array:
         """Return the share of each token that lies in the closed range `limits` (offsets)."""
         low, high = limits
-        half = self.scale.half_step
+        decimals = self.scale.decimals
+        half = 0.0 if decimals is None else 0.5 * 10.0**-decimals  # what is rounded into the range
         weights = np.zeros(self.n_tokens)
         for token, knots in enumerate(self.knots):
             if knots[0] == knots[-1]:
@@ -235,13 +236,8 @@ class NumberCoder:
 
     def _reaches(self, knots: Array, low: float, high: float) -> bool:
         """Whether the bin holds a number of the column's grid inside the closed range."""
-        first = max(float(knots[0]), low)
-        last = min(float(knots[-1]), high)
-        if self.scale.decimals is None:
-            return first <= last
-        return bool(np.ceil(first - 1e-9) <= np.floor(last + 1e-9)) or (
-            first <= float(self.scale.round(np.array(first))) <= last
-        )
+        ends = max(float(knots[0]), low), min(float(knots[-1]), high)
+        return self.scale.inside(*ends) is not None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict without the column and the arrays."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,17 @@ class Scale:
         rounded: Array = np.round(numbers, self.decimals)
         return rounded
 
+    def inside(self, low: float, high: float) -> tuple[float, float] | None:
+        """Return the ends of a closed range of offsets, moved inwards to values of the column.
+
+        None if there is no value in the range.
+        """
+        if self.decimals is not None:
+            factor = 10.0**self.decimals
+            low = float(np.ceil(low * factor - 1e-6) / factor)
+            high = float(np.floor(high * factor + 1e-6) / factor)
+        return (low, high) if low <= high else None
+
     def to_cells(self, numbers: Array, missing: Array) -> pa.Array:
         """Return offsets as an Arrow array of the column's type; masked cells are missing."""
         target = self.column.arrow_type
@@ -150,7 +163,7 @@ class Scale:
         """
         try:
             return _offset_of(self, value)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, ArithmeticError):
             raise SchemaError(
                 f"Column {self.column.name!r} is {self.column.kind} ({self.column.type}); the "
                 f"given bound of type {type(value).__name__} is not a value of it."
@@ -260,36 +273,59 @@ def _decimals(floats: Array) -> int | None:
     return None
 
 
+def native(value: Any) -> Any:
+    """Return what Python calls a value of NumPy; times stay, as they may lie beyond Python's."""
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
+        return value.item()
+    return value
+
+
 def _offset_of(scale: Scale, value: Any) -> float:
-    target = scale.column.arrow_type
-    if value in (-np.inf, np.inf):
-        return float(value)
+    value = native(value)
     if isinstance(value, bool):
         raise TypeError
-    if pa.types.is_timestamp(target):
-        import pandas as pd
+    target = scale.column.arrow_type
+    if isinstance(value, float) and not np.isfinite(value):
+        return value
+    if pa.types.is_floating(target):
+        return float(value)
+    return float((_ticks_of(target, value) - scale.base) / scale.step)
 
+
+def _ticks_of(target: pa.DataType, value: Any) -> Fraction:
+    """Return a value in ticks of a type's unit, exactly; it may lie between two of them.
+
+    Times without a zone are of the zone of the type, the later of two that a clock shows twice, and
+    the next one if a clock skips them.
+    """
+    import pandas as pd
+
+    if pa.types.is_timestamp(target):
         stamp = pd.Timestamp(value)
         if target.tz and stamp.tzinfo is None:
-            stamp = stamp.tz_localize(target.tz)
-        value = stamp if target.tz else stamp.tz_localize(None)
-        nanoseconds = value.as_unit("ns").value
-        return (nanoseconds * _UNITS[target.unit] / 10**9 - scale.base) / scale.step
+            stamp = stamp.tz_localize(target.tz, ambiguous=False, nonexistent="shift_forward")
+        return _in_units(stamp if target.tz else stamp.tz_localize(None), target.unit)
+    if pa.types.is_duration(target):
+        if isinstance(value, (int, float, Decimal)):
+            return Fraction(value) * _UNITS[target.unit]
+        return _in_units(pd.Timedelta(value), target.unit)
+    if pa.types.is_decimal(target):
+        written = str(value) if isinstance(value, float) else value
+        return Fraction(Decimal(written)) * 10**target.scale
     if pa.types.is_date(target):
         day = value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value)[:10])
-        value = pa.scalar(day, type=pa.date32()).cast(target)
-    elif pa.types.is_duration(target):
-        import pandas as pd
-
-        seconds = isinstance(value, (int, float))
-        delta = pd.Timedelta(value, unit="s") if seconds else pd.Timedelta(value)
-        return (delta.value * _UNITS[target.unit] / 10**9 - scale.base) / scale.step
+        cell = pa.scalar(day, type=pa.date32()).cast(target)
     elif pa.types.is_time(target):
         clock = value if isinstance(value, dt.time) else dt.time.fromisoformat(str(value))
-        value = pa.scalar(clock, type=target)
-    elif pa.types.is_decimal(target):
-        return (float(value) * 10**target.scale - scale.base) / scale.step
+        cell = pa.scalar(clock, type=target)
     else:
-        return (float(value) - scale.base) / scale.step
-    width = pa.int32() if target.bit_width == 32 else pa.int64()
-    return float(pc.cast(value, width).as_py() - scale.base) / scale.step
+        return Fraction(value if isinstance(value, (int, float, Decimal)) else float(value))
+    return Fraction(pc.cast(cell, pa.int32() if target.bit_width == 32 else pa.int64()).as_py())
+
+
+def _in_units(moment: Any, unit: str) -> Fraction:
+    """Return a Timestamp or Timedelta of pandas in ticks of a unit."""
+    own, count = np.datetime_data(moment.asm8.dtype)
+    if np.isnat(moment.asm8):
+        raise ValueError("not a time")
+    return Fraction(int(moment.asm8.astype(np.int64)) * count * _UNITS[unit], _UNITS[own])

@@ -11,6 +11,8 @@ from torch import Tensor
 __all__ = ["Shares"]
 
 _NOTHING = 1e-30
+#: The same where sums go on from row to row, up to millions, which leaves them ten digits.
+_LITTLE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Shares:
         shared : bool, default False
             Whether others than these rows draw from them. The sums then go on from row to row.
         """
-        device = torch.device("cpu") if scores.device.type == "mps" else scores.device
+        home = scores.device
+        device = torch.device("cpu") if home.type == "mps" else home
         lengths = torch.tensor(sizes, device=device)  # Apple's devices have no float64
         scores = scores.to(device)
         terms = torch.empty_like(scores)
@@ -77,8 +80,8 @@ class Shares:
             whole, terms = ends - below, terms * factors
             running, below, ends = _spans(terms, lengths)
             mass = ends - below
-            empty = mass <= _NOTHING * whole
-            log_mass = torch.where(empty, _NOTHING, mass / whole).log().float().to(scores.device)
+            empty = mass <= (_LITTLE if shared else _NOTHING) * whole
+            log_mass = torch.where(empty, _NOTHING, mass / whole).log().float().to(home)
             if bool(empty.any()):
                 terms = torch.where(empty.repeat_interleave(lengths, dim=1), factors, terms)
                 running, below, ends = _spans(terms, lengths)
