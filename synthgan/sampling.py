@@ -131,7 +131,13 @@ class Sampler:
         -------
         Tensor, shape (rows, variables), int64
         """
-        return self._reveal(codes, known, groups, uniforms, weights, latents)[0]
+        begun = known.any(1)
+        out = torch.empty_like(codes)
+        for rows in (begun, ~begun):  # what is said of rows at their beginning is special
+            if bool(rows.any()):
+                given = codes[rows], known[rows], groups, uniforms[rows], weights
+                out[rows] = self._reveal(*given, None if latents is None else latents[:, rows])[0]
+        return out
 
     def _reveal(
         self,
@@ -145,29 +151,34 @@ class Sampler:
     ) -> tuple[Tensor, Tensor]:
         """Return the completed tokens and the log of the mass that the weights left, per row.
 
-        As long as nothing is known, the same is said of all rows, and it is said once. To `tally`,
-        of shape (sum of sizes,), it adds how many rows are expected to have each token.
+        Something is known of each row, or nothing of any. As long as nothing is, the same is said
+        of all rows, and it is said once. To `tally`, of shape (sum of sizes,), it adds how many
+        rows are expected to have each token.
         """
         predictor = self.predictor
         empty, fresh = not bool(known.any()), ~known
         codes = predictor.visible_only(codes, known)
         total = predictor.total(codes[:1] if empty else codes)
         log_mass = torch.zeros(len(codes), device=codes.device)
-        left = sum(map(len, groups))
+        seen, last = known.sum(1), len(groups) - 1
         for number, group in enumerate(map(list, groups)):
             features = predictor.features(total)
-            visible, left = 1 - left / codes.shape[1], left - len(group)
             chosen, names, shares = None, list(range(len(group))), None
-            bias = predictor.bias()
+            bias, hidden = predictor.bias(), fresh[:, group]
             if self._tie is not None and latents is not None and len(group) > 1:
-                asked = self._asked(features, group)
-                likely = self._tie.scores(features, asked, visible).softmax(1)
+                begin = empty and not number
+                asked = self._asked(features, group, hidden[:1] if empty else hidden)
+                likely = self._tie.scores(features, asked, not begin).softmax(1)
                 chosen = draw_one(likely, latents[number])
                 bias = predictor.bias(self.joint, len(groups))
-                if empty and not number:
+                if begin:
                     shares = self._start(features, likely.shape[1], bias, len(groups), weights)
                 if shares is None:
-                    features, chosen = self._tie.features_of(features, chosen, visible), None
+                    visible = None if begin else seen / codes.shape[1]
+                    tied = self._tie.features_of(features, chosen, visible)
+                    alone = hidden.sum(1, keepdim=True) < 2
+                    features = tied if empty else torch.where(alone, features, tied)
+                    chosen = None
             if shares is None:
                 scores = predictor.scores(features, group, bias)
                 sizes = [predictor.sizes[j] for j in group]
@@ -181,18 +192,20 @@ class Sampler:
                 tally[tokens] += expected if chosen is None else expected[tokens]
             if shares.log_mass is not None:
                 mass = shares.log_mass if chosen is None else shares.log_mass[chosen]
-                log_mass = log_mass + torch.where(fresh[:, group], mass[:, names], 0.0).sum(1)
+                log_mass = log_mass + torch.where(hidden, mass[:, names], 0.0).sum(1)
             before = (predictor.hidden if empty else codes)[:, group]
-            cells = drawn if empty else torch.where(fresh[:, group], drawn, before)
-            if left:
+            cells = drawn if empty else torch.where(hidden, drawn, before)
+            seen = seen + hidden.sum(1)
+            if number < last:
                 after = predictor.total(cells, group)
                 total = total + after - predictor.total(before, group)
             codes[:, group] = cells
         return codes, log_mass
 
-    def _asked(self, features: Tensor, group: Sequence[int]) -> Tensor:
-        asked = features.new_zeros(1, len(self.generator.sizes))
-        asked[:, list(group)] = 1.0
+    def _asked(self, features: Tensor, group: Sequence[int], hidden: Tensor) -> Tensor:
+        """Return which variables are to be drawn, in each row or in all."""
+        asked = features.new_zeros(len(hidden), len(self.generator.sizes))
+        asked[:, list(group)] = hidden.to(asked)
         return asked
 
     def _start(
@@ -214,7 +227,7 @@ class Sampler:
         held, shares = self._start_of.get(steps, ((), None))
         if shares is None or not _same(held, weights):
             every = torch.arange(classes, device=features.device)
-            options = self._tie.features_of(features.expand(classes, -1), every, 0.0)
+            options = self._tie.features_of(features.expand(classes, -1), every, None)
             scores = self.predictor.scores(options, range(len(sizes)), bias)
             shares = Shares.of(scores, sizes, weights, shared=True)
             self._start_of.clear()

@@ -151,6 +151,27 @@ def test_factors_hold_in_any_number_of_steps(generator: RowGenerator, steps: int
     assert set(rows[:, 1].tolist()) == {1, 2}
 
 
+def test_rows_with_holes_in_every_column_are_not_at_their_beginning(
+    generator: RowGenerator,
+) -> None:
+    """Classes of the beginning are for rows of which nothing is known, and no others."""
+    classes = LatentClasses(SIZES, 16, 8, 8)
+    classes.reset(torch_generator(0, "classes"))
+    with torch.no_grad():
+        classes.start.mul_(50)
+        classes.later.zero_()
+    plain, tied = Sampler(generator), Sampler(generator, None, classes.requires_grad_(False))
+    known = torch.eye(4, 3, dtype=torch.bool).repeat(BLOCK // 4, 1)  # nothing of every fourth row
+    codes = torch.ones_like(known, dtype=torch.long)
+    asked = {"steps": 1, "codes": codes, "known": known}
+    ours, theirs = draw(tied, 1, **asked), draw(plain, 1, **asked)
+    begun = known.any(1).numpy()
+    np.testing.assert_array_equal(ours[begun], theirs[begun])
+    nothing = draw(tied, 1, steps=1)
+    np.testing.assert_array_equal(ours[~begun], nothing[~begun])
+    assert (ours[~begun] != theirs[~begun]).any()
+
+
 def test_what_was_sampled_before_does_not_matter(generator: RowGenerator) -> None:
     """A sampler keeps the shares of the first step, as long as they are those asked for."""
     classes = LatentClasses(SIZES, 16, 8, 8)

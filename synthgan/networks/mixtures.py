@@ -84,11 +84,11 @@ class LatentChoice(nn.Module):
     So rows of a mixture can be drawn in one step as well as in many.
     """
 
-    def scores(self, features: Tensor, group: Tensor, visible: float) -> Tensor:
+    def scores(self, features: Tensor, group: Tensor, visible: bool) -> Tensor:
         """Return the log-probabilities of the latent rows, which are the logs of `features`."""
         return features.log()
 
-    def features_of(self, features: Tensor, chosen: Tensor, visible: float) -> Tensor:
+    def features_of(self, features: Tensor, chosen: Tensor, visible: Tensor | None) -> Tensor:
         """Return what is known of rows that have certain latent rows: nothing else.
 
         Shape: features (rows, width), chosen (rows,) int64 -> (rows, width).

@@ -273,11 +273,11 @@ class LatentClasses(nn.Module):
             for zero in (self.seen.bias, self.prior.weight, self.prior.bias, self.start_prior):
                 zero.zero_()
 
-    def scores(self, features: Tensor, group: Tensor, visible: float) -> Tensor:
+    def scores(self, features: Tensor, group: Tensor, visible: bool) -> Tensor:
         """Return the logits of the classes, in float32.
 
         Shape: features (rows, width), group (rows or 1, variables) 0/1 -> (rows, classes); if
-        nothing is visible (1, start classes).
+        not `visible`, that is, nothing is, (1, start classes).
         """
         if not visible:
             return self.start_prior.float()[None]
@@ -293,12 +293,16 @@ class LatentClasses(nn.Module):
         """
         return self.later[min(int(visible * _STAGES), _STAGES - 1)] if visible else self.start
 
-    def features_of(self, features: Tensor, chosen: Tensor, visible: float) -> Tensor:
+    def features_of(self, features: Tensor, chosen: Tensor, visible: Tensor | None) -> Tensor:
         """Return the features of rows of known classes.
 
-        Shape: features (rows, width), chosen (rows,) int64 -> (rows, width).
+        Shape: features (rows, width), chosen (rows,) int64, visible (rows,), the share of the
+        variables that are visible in each row, or None: nothing is in any -> (rows, width).
         """
-        return features + self.shifts(visible).index_select(0, chosen)
+        if visible is None:
+            return features + self.start.index_select(0, chosen)
+        stages = (visible * _STAGES).long().clamp(max=_STAGES - 1)
+        return features + self.later[stages, chosen]
 
 
 class RowCritic(nn.Module):
