@@ -221,18 +221,3 @@ def memory_limit() -> int | None:
             found.append(int(Path("/sys/fs/cgroup", place).read_text()))
     # torchrun starts several processes on one machine
     return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE") or 1) if found else None
-
-
-@contextmanager
-def torch_threads(count: int | None) -> Iterator[None]:
-    """Run a block with `count` intra-op threads, restoring the former number afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    if count is not None and count != before:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)

@@ -66,17 +66,13 @@ class Confinement:
     choices: Array | None = None
 
 
-def parse_conditions(
-    conditions: Mapping[str, Any], encoder: TableEncoder, labels: Mapping[Any, str] | None = None
-) -> list[Confinement]:
+def parse_conditions(conditions: Mapping[str, Any], encoder: TableEncoder) -> list[Confinement]:
     """Turn a mapping of column to value, list, range or presence into confinements.
 
     Parameters
     ----------
     conditions : mapping
     encoder : TableEncoder
-    labels : mapping, optional
-        Column labels that are not strings -> names in the schema.
 
     Raises
     ------
@@ -84,8 +80,7 @@ def parse_conditions(
         If a column is unknown, or no value that the model can make satisfies its condition.
     """
     found = []
-    for label, wanted in conditions.items():
-        name = (labels or {}).get(label, label)
+    for name, wanted in conditions.items():
         if name not in encoder.schema:
             known = ", ".join(encoder.schema.names[:20])
             raise ConditionError(f"No column {name!r} to put a condition on; there are {known}.")

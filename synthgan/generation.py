@@ -22,6 +22,7 @@ from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
+from synthgan.options import LOGITS
 from synthgan.sampling import Sampler
 
 __all__ = ["TableSampler", "in_batches"]
@@ -119,8 +120,9 @@ class TableSampler:
         codes, there = self._encode_some(table)
         scores = np.zeros(len(codes))
         if self.active:
-            for start in range(0, len(codes), _SCORED_ROWS):
-                rows = slice(start, start + _SCORED_ROWS)
+            at_once = self._scored_at_once
+            for start in range(0, len(codes), at_once):
+                rows = slice(start, start + at_once)
                 part = torch.from_numpy(codes[rows]).to(self.sampler.device)
                 scores[rows] = self.sampler.log_likelihood(part, n_orders, 0, there).cpu().numpy()
         return scores
@@ -129,14 +131,19 @@ class TableSampler:
         """Return log-probabilities of the tokens of a column, given the others, (rows, tokens)."""
         codes, _ = self._encode_some(table)
         variable = self.active.index(self.encoder.index(column))
+        at_once = self._scored_at_once
         parts = [
             self.sampler.log_shares_given(
-                torch.from_numpy(codes[start : start + _SCORED_ROWS]).to(self.sampler.device),
-                variable,
+                torch.from_numpy(codes[start : start + at_once]).to(self.sampler.device), variable
             )
-            for start in range(0, max(len(codes), 1), _SCORED_ROWS)
+            for start in range(0, max(len(codes), 1), at_once)
         ]
         return torch.cat(parts).cpu().double().numpy()
+
+    @property
+    def _scored_at_once(self) -> int:
+        """Rows that are scored at once."""
+        return min(max(LOGITS // max(self.sampler.generator.sizes), 64), _SCORED_ROWS)
 
     def _encode_some(self, table: pa.Table) -> tuple[Array, list[int] | None]:
         """Return tokens of the active columns, and which of these the table has; None is all."""
@@ -145,7 +152,7 @@ class TableSampler:
         for k, j in enumerate(self.active):
             name = self.encoder.schema.names[j]
             if name in table.column_names:
-                codes[:, k] = self.encoder.coders[j].encode(table[name])
+                codes[:, k] = self._encode(name, table[name], DataError)
                 there.append(k)
         return codes, there if len(there) < len(self.active) else None
 
@@ -265,17 +272,18 @@ class TableSampler:
             known[:, j] = present
             if not present.any():
                 continue
-            try:
-                codes[present, j] = self.encoder.coders[j].encode(column.drop_null())
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, DataError) as error:
-                wanted = self.encoder.schema[name].type
-                fault = (
-                    str(error)
-                    if isinstance(error, DataError)
-                    else (f"Column {name!r} is {column.type}, the model has {wanted}.")
-                )
-                raise ConditionError(fault) from None
+            codes[present, j] = self._encode(name, column.drop_null(), ConditionError)
         return codes, known
+
+    def _encode(self, name: str, cells: pa.ChunkedArray, fault: type[Exception]) -> Array:
+        """Return the tokens of cells of a column; what cannot be read as such is a fault."""
+        try:
+            return self.encoder.coder(name).encode(cells)
+        except DataError as error:
+            raise fault(str(error)) from None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            wanted = self.encoder.schema[name].type
+            raise fault(f"Column {name!r} is {cells.type}, the model has {wanted}.") from None
 
 
 def in_batches(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.RecordBatch]:

@@ -248,12 +248,12 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
         data = pa.Table.from_batches([data])
     if isinstance(data, pa.Table):
         _require_unique(data.column_names)
-        return data, Container("arrow")
+        return _nan_is_missing(data), Container("arrow")
     if hasattr(data, "__arrow_c_stream__"):
         table = pa.table(data)
         _require_unique(table.column_names)
         kind = "polars" if type(data).__module__.split(".")[0] == "polars" else "arrow"
-        return table, Container(kind)
+        return _nan_is_missing(table), Container(kind)
     if hasattr(data, "__array__"):
         return _from_numpy(np.asarray(data))
     if isinstance(data, list) and data and isinstance(data[0], (list, tuple)):
@@ -272,7 +272,17 @@ def with_container(table: pa.Table) -> tuple[pa.Table, Container]:
     """Return the table of a file with the pandas frame that it goes back to."""
     _require_unique(table.column_names)
     dtypes = tuple(_pandas_dtype(field.type) for field in table.schema)
-    return table, Container("pandas", tuple(table.column_names), dtypes)
+    return _nan_is_missing(table), Container("pandas", tuple(table.column_names), dtypes)
+
+
+def _nan_is_missing(table: pa.Table) -> pa.Table:
+    """Return a table whose cells that are no number are missing, as in pandas."""
+    for position, field in enumerate(table.schema):
+        column = table.column(position)
+        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(column)).as_py():
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+            table = table.set_column(position, field.with_nullable(True), column)
+    return table
 
 
 def read_frame(data: Any) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ def parse_duration(value: float | str | None) -> float | None:
         unit = value[len(number) :].strip() or "s"
         with contextlib.suppress(KeyError, ValueError):
             seconds = float(number) * _UNITS[unit]
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
         seconds = float(value)
     if not 0 < seconds < math.inf:
         raise ParameterError(

@@ -22,13 +22,14 @@ from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import Predictor, converted
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
+from synthgan.options import LOGITS
 from synthgan.schedules import Schedule, random_groups
 
 __all__ = ["MOST_START_SHARES", "Sampler"]
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
-#: Rows that do so at once.
+#: Rows that do so at once, unless a column has very many levels.
 _RESTRICTED_ROWS = 512
 #: Rows by which the probability of a condition is estimated.
 _TRIALS = 1024
@@ -343,8 +344,10 @@ class Sampler:
         weights: Sequence[Tensor | None],
     ) -> tuple[Tensor, Tensor]:
         """Draw the confined variables of a block in sequence, resampling by the mass left."""
-        if len(codes) > _RESTRICTED_ROWS:
-            cut = (torch.split(cells, _RESTRICTED_ROWS) for cells in (codes, known))
+        most = LOGITS // (CANDIDATES * max(self.generator.sizes[j] for j in restricted))
+        most = min(max(most, 16), _RESTRICTED_ROWS)
+        if len(codes) > most:
+            cut = (torch.split(cells, most) for cells in (codes, known))
             found = [
                 self._draw_restricted(rng, some, there, restricted, weights)
                 for some, there in zip(*cut, strict=True)

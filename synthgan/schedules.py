@@ -110,13 +110,15 @@ class Schedule:
     def pool(self, columns: Sequence[int], steps: int) -> list[list[list[int]]]:
         """Return all splits of some columns into `steps` groups; the same ones at every call."""
         key = tuple(columns), steps
-        if key not in self._pools:
-            if len(self._pools) >= POOL:  # of conditions that were asked for once
-                self._pools.clear()
+        found = self._pools.get(key)
+        if found is None:
             draw = numpy_generator(0, "schedule", len(columns), steps)
             count = min(POOL, max(_POOLED_COLUMNS // len(columns), 4))
-            self._pools[key] = [self.split(columns, steps, draw) for _ in range(count)]
-        return self._pools[key]
+            found = [self.split(columns, steps, draw) for _ in range(count)]
+            if len(self._pools) >= POOL:  # of conditions that were asked for once
+                self._pools.clear()
+            self._pools[key] = found
+        return found
 
 
 def _split(dependence: Floats, steps: int, draw: np.random.Generator) -> list[Array]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +112,7 @@ def sample_shards(
         ("workers", 1 if workers is None else workers, 4096),
         ("steps", 1 if steps is None else steps, 2**31),
     ):
-        check_number("sample_shards", name, math.nan if number is None else number, int, 1, most)
+        check_number("sample_shards", name, number, int, 1, most)
     n_samples, shard_rows = int(n_samples), int(shard_rows)
     steps = None if steps is None else int(steps)
     if engine not in _ENGINES:

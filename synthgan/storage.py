@@ -37,6 +37,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 Array = np.ndarray[Any, Any]
 
 
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy, as parameters of an estimator may be, as one of Python."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a model file cannot hold a {type(value).__name__}")
+
+
 def write_model(
     path: str | os.PathLike[str], model: Mapping[str, Any], tensors: Mapping[str, Array]
 ) -> None:
@@ -50,7 +57,9 @@ def write_model(
     tensors : mapping of name to ndarray
     """
     parts = {
-        _MODEL: json.dumps(model, ensure_ascii=False, sort_keys=True, allow_nan=False).encode(),
+        _MODEL: json.dumps(
+            model, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_plain
+        ).encode(),
         _TENSORS: safetensors.numpy.save(
             {k: np.asarray(tensors[k], order="C") for k in sorted(tensors)}
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from synthgan._runtime import numpy_generator
 from synthgan.encoding import NumberCoder, TableEncoder
+from synthgan.encoding.identifiers import IdentifierCoder
 from synthgan.encoding.ticks import Scale
 from synthgan.exceptions import DataError, SchemaError
 from synthgan.inference import infer_schema
@@ -190,6 +192,43 @@ def test_identifiers_are_unique_and_follow_the_pattern() -> None:
     assert out["key"].is_unique
     assert out["key"].str.fullmatch(r"AB-\d{5}-x").all()
     assert out["n"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("keys", "rows"),
+    [
+        (pd.Series(range(1, 401), dtype="int16"), 32_767),
+        (pd.Series(range(9000, 9400), dtype="int16"), 27_000),
+        (pd.Series(range(2_000_000_000, 2_000_000_400), dtype="int32"), 100_000),
+        (pd.Series([f"{k:03d}" for k in range(400)]), 5000),
+        (pd.Series([f"k{k:02d}" for k in range(100)], dtype="category"), 5000),
+    ],
+    ids=["counted", "narrow", "long", "few", "category"],
+)
+def test_keys_never_repeat(keys: pd.Series, rows: int) -> None:
+    schema = infer_schema(read_table(keys.to_frame("key")))
+    column = dataclasses.replace(schema["key"], kind="identifier")
+    coder = IdentifierCoder.fit(column, read_table(keys.to_frame("key"))["key"])
+    blocks = np.array_split(np.arange(rows), 7)
+    made = [coder.generate(part, np.zeros(len(part), np.int64), seed=3) for part in blocks]
+    out = pa.chunked_array(made).to_pandas()
+    assert out.is_unique
+    assert coder.capacity >= rows
+    if coder.capacity == rows:
+        with pytest.raises(DataError, match="has room for"):
+            coder.generate(np.array([rows]), np.zeros(1, np.int64), seed=3)
+
+
+def test_keys_of_which_none_is_known() -> None:
+    empty = pa.chunked_array([pa.nulls(30, pa.int64())])
+    coder = IdentifierCoder.fit(Column("key", "identifier", "int64"), empty)
+    assert coder.generate(np.arange(3), np.array([0, 1, 0]), seed=0).to_pylist() == [1, None, 3]
+
+
+def test_infinite_values_are_refused_by_a_scale_too() -> None:
+    cells = pa.chunked_array([[1.0, float("inf")]])
+    with pytest.raises(SchemaError, match="infinite"):
+        Scale.fit(Column("x", "float", "double"), cells)
 
 
 def test_suppressed_shares_bound_what_fresh_rows_hold() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fixtures import mixed_table
 from hypothesis import given
@@ -83,6 +84,25 @@ def test_files(ending: str, tmp_path: Path) -> None:
     frame = read_frame(path)
     assert frame["n"].dtype == "Int64"
     assert frame["s"].tolist()[0] == "a"
+
+
+def test_what_is_no_number_is_missing(tmp_path: Path) -> None:
+    table = pa.table({"x": [1.0, float("nan"), None], "n": [1, 2, 3]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    for data in (table, table.to_batches()[0], tmp_path / "t.parquet", Stream(table)):
+        assert read_table(data)["x"].to_pylist() == [1.0, None, None]
+    strict = pa.table([[float("nan")]], pa.schema([pa.field("x", pa.float32(), nullable=False)]))
+    assert read_table(strict)["x"].to_pylist() == [None]
+
+
+class Stream:
+    """A table of another library."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested)
 
 
 def test_csv_nulls(tmp_path: Path) -> None:

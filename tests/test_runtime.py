@@ -19,7 +19,6 @@ from synthgan._runtime import (
     reused_memory,
     seed_from,
     torch_generator,
-    torch_threads,
 )
 from synthgan.exceptions import ParameterError
 
@@ -88,13 +87,6 @@ def test_case44_devices() -> None:
             resolve_device(bad)
     assert half_precision(torch.device("cpu")) in (None, torch.bfloat16)
     assert half_precision(torch.device("mps")) is None
-
-
-def test_threads_are_restored() -> None:
-    before = torch.get_num_threads()
-    with torch_threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-    assert torch.get_num_threads() == before
 
 
 @pytest.mark.gpu

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,63 @@ def test_impute(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
     pd.testing.assert_frame_equal(adult_gan.impute(rows[:200], random_state=0), full[:200])
     with pytest.raises(DataError, match="'sex' is missing"):
         adult_gan.impute(rows.drop(columns="sex"))
+
+
+def test_rows_that_are_filled_keep_their_index(gan: TabularGAN) -> None:
+    given = gan.sample(40, random_state=0).drop(columns="patient")
+    given.index = pd.Index(range(100, 140), name="row")[::-1]
+    given.loc[range(101, 111), "city"] = None
+    known = given["city"].notna()
+    filled = gan.sample(conditions=given, random_state=1)
+    pd.testing.assert_index_equal(filled.index, given.index)
+    full = given.assign(patient=filled["patient"])
+    two, other = (gan.impute(full, n_imputations=2, random_state=seed) for seed in (0, 1))
+    for table in (*two, *other):
+        pd.testing.assert_index_equal(table.index, given.index)
+        assert table["city"][known].equals(given["city"][known])
+        assert table["city"].notna().all()
+    pd.testing.assert_frame_equal(two[0], gan.impute(full, random_state=0))
+    assert not two[1].equals(other[0])
+
+
+def test_the_target_may_have_another_name_when_scored(adult: pd.DataFrame) -> None:
+    x, y = adult.drop(columns="income").head(300), adult["income"].head(300)
+    for name in ("label", 0):
+        gan = tiny_gan().fit(x, y.rename(name))
+        assert gan.target_ == str(name)
+        assert gan.score(x, y) == gan.score(x, y.to_numpy()) == gan.score(x, y.rename(name))
+
+
+def test_scores_of_cells_that_the_type_does_not_hold() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n": rng.integers(0, 90, 300).astype("int8"), "b": rng.random(300) < 0.5})
+    gan = tiny_gan().fit(frame)
+    scores = gan.score_samples(pd.DataFrame({"n": [300, -5], "b": [True, False]}))
+    assert np.isfinite(scores).all()
+    with pytest.raises(DataError, match="'n'"):
+        gan.score_samples(pd.DataFrame({"n": [30.5, 1.0], "b": [True, False]}))
+
+
+def test_numbers_of_numpy_are_parameters_too(tmp_path: Path) -> None:
+    width, options = np.int64(32), {"steps": np.int32(20), "learning_rate": np.float32(0.001)}
+    gan = tiny_gan(width=width, min_count=np.int16(5), max_time=np.int64(60), options=options)
+    gan.fit(mixed_table().drop(columns="patient")).save(tmp_path / "m.synthgan")
+    again = load_model(tmp_path / "m.synthgan")
+    assert (again.width, again.min_count, again.options["steps"]) == (32, 5, 20)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda gan: gan.impute(None, n_imputations=None),
+        lambda gan: gan.score_samples(None, n_orders=None),
+        lambda gan: gan.check(None, n_rows=None),
+        lambda gan: list(gan.sample_iter(5, start=None)),
+    ],
+)
+def test_none_is_no_number(gan: TabularGAN, call: Callable[[TabularGAN], object]) -> None:
+    with pytest.raises(ParameterError, match=r"must be an int in \[\d"):
+        call(gan)
 
 
 def test_likelihood_tells_broken_rows(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:

@@ -65,10 +65,6 @@ class TokenTable:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def rows(self, index: Array) -> TokenTable:
-        """Return the rows at `index`."""
-        return TokenTable(self.codes[index], self.sizes)
-
 
 class TableEncoder:
     """One coder per column; maps Arrow tables to tokens and tokens to Arrow tables.

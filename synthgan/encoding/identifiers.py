@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import gcd, prod
+from dataclasses import dataclass, replace
+from math import gcd, inf, prod
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ _ALPHABETS = {
 }
 _LONGEST = 64  # text that a pattern is found for
 _FALLBACK = ("id-", *["9"] * 12)
+_SPREAD = 2**31 - 1  # most keys that are shuffled among each other; products fit into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class IdentifierCoder:
     def fit(cls, column: Column, values: pa.ChunkedArray) -> IdentifierCoder:
         """Find the pattern that all keys share."""
         present = values.drop_null()
+        if not len(present):
+            return replace(cls.declared(column), has_missing=bool(values.null_count))
         if pa.types.is_integer(column.arrow_type):
             extremes = pc.min_max(present).as_py()
             dense = extremes["max"] - extremes["min"] < 2 * len(present)
@@ -72,6 +75,24 @@ class IdentifierCoder:
         """Return a coder that knows no key: it counts, or writes ``id-`` and digits."""
         integer = pa.types.is_integer(column.arrow_type)
         return cls(column, ("sequence",) if integer else _FALLBACK, False)
+
+    @property
+    def capacity(self) -> float:
+        """How many different keys there are: of narrow integers, not many."""
+        target = self.column.arrow_type
+        if not pa.types.is_integer(target):
+            return inf
+        first, spread = self._first_and_spread()
+        room = int(np.iinfo(target.to_pandas_dtype()).max) - first + 1
+        return room // spread * spread
+
+    def _first_and_spread(self) -> tuple[int, int]:
+        """Return the lowest key of an integer, and how many follow it without an order."""
+        if self.pattern[0] == "sequence":
+            return 1, 1
+        first = 10 ** (min(int(self.pattern[1]), 18) - 1)
+        room = int(np.iinfo(self.column.arrow_type.to_pandas_dtype()).max) - first + 1
+        return first, min(9 * first, room, _SPREAD)
 
     def confine(self, values: pa.ChunkedArray) -> tuple[Array, int]:
         """Return 0 for each cell, and 0."""
@@ -104,22 +125,26 @@ class IdentifierCoder:
             Tokens of the rows.
         seed : int
             Seed of the sample; another seed gives other keys.
+
+        Raises
+        ------
+        DataError
+            If the type of the column has no room for so many.
         """
+        if rows.max(initial=0) >= self.capacity:
+            raise DataError(
+                f"Column {self.column.name!r} ({self.column.type}) has room for "
+                f"{self.capacity:,} different keys; sample fewer rows, or fit a wider type."
+            )
         missing = codes == self.missing_token if self.has_missing else np.zeros(len(rows), bool)
         target = self.column.arrow_type
-        if self.pattern[0] == "sequence":
-            return pa.array(rows + 1, mask=missing).cast(target)
-        if self.pattern[0] == "digits":
-            digits = min(int(self.pattern[1]), 18)
-            first = 10 ** (digits - 1)
-            keys = first + _scatter(rows, 9 * first, seed)
-            limit = np.iinfo(target.to_pandas_dtype()).max
-            keys = keys if keys.max(initial=0) <= limit else rows + 1
-            return pa.array(keys, mask=missing).cast(target)
+        if self.pattern[0] in ("sequence", "digits"):
+            first, spread = self._first_and_spread()
+            return pa.array(first + _scatter(rows, spread, seed), mask=missing).cast(target)
         texts = _write(self.pattern, rows, seed)
         plain = pa.array(texts, type=pa.string(), mask=missing)
-        if pa.types.is_dictionary(target):
-            return plain.dictionary_encode().cast(target)
+        if pa.types.is_dictionary(target):  # with room for more keys than the table had
+            return plain.dictionary_encode().cast(pa.dictionary(pa.int32(), target.value_type))
         return plain.cast(target)
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,8 +194,10 @@ def _character_class(found: set[str]) -> str:
 
 
 def _scatter(rows: Array, capacity: int, seed: int) -> Array:
-    """Map row numbers to different numbers below `capacity`, one to one while they last."""
-    capacity = min(capacity, 2**31 - 1)
+    """Map row numbers to different numbers: first to those below `capacity`, then beyond."""
+    capacity = min(capacity, _SPREAD)
+    if capacity == 1:
+        return rows
     factor = seed % (2**30) * 2 + 1
     factor = factor % capacity or 1
     while gcd(factor, capacity) != 1:
@@ -183,6 +210,7 @@ def _write(pattern: tuple[str, ...], rows: Array, seed: int) -> list[str]:
     free = [i for i, p in enumerate(pattern) if p in _ALPHABETS]
     capacity = prod(len(_ALPHABETS[pattern[i]]) for i in free)
     numbers = _scatter(rows, capacity, seed)
+    rounds = numbers // min(capacity, 2**62)  # how often all keys have been taken
     columns: dict[int, Array] = {}
     for i in reversed(free):
         alphabet = np.array(list(_ALPHABETS[pattern[i]]))
@@ -192,4 +220,4 @@ def _write(pattern: tuple[str, ...], rows: Array, seed: int) -> list[str]:
     for i, entry in enumerate(pattern):
         piece = columns[i] if i in columns else np.array(entry.removeprefix("="))
         text = np.char.add(text, piece)
-    return [str(t) for t in text]
+    return [f"{t}-{r}" if r else str(t) for t, r in zip(text, rounds.tolist(), strict=True)]

@@ -55,6 +55,11 @@ class Scale:
         present = values.drop_null()
         if pa.types.is_floating(column.arrow_type):
             floats = np.unique(_to_float(present))
+            if not np.isfinite(floats).all():
+                raise SchemaError(
+                    f"Column {column.name!r} holds infinite values; replace them with missing or "
+                    "a finite bound."
+                )
             return cls(column, 0, 1, _decimals(floats))
         ticks = _to_ticks(column, present)
         if not len(ticks):
@@ -196,6 +201,9 @@ def _to_ticks(column: Column, values: pa.ChunkedArray) -> Array:
         values = values.cast(values.type.value_type)
     if pa.types.is_decimal(target):
         return _decimal_ticks(values, target.scale, column.name)
+    if pa.types.is_integer(target):  # other rows may lie beyond a narrow type
+        wide = values if pa.types.is_unsigned_integer(values.type) else values.cast(pa.int64())
+        return wide.to_numpy().astype(np.int64)
     if values.type != target:
         values = values.cast(target)
     if pa.types.is_temporal(target):

@@ -82,7 +82,8 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
 
     def _check_parameters(self) -> None:
         for name, (kind, low, high) in self._bounds.items():
-            check_number(type(self).__name__, name, getattr(self, name), kind, low, high)
+            value = getattr(self, name)
+            check_number(type(self).__name__, name, value, kind, low, high, optional=True)
         parse_duration(self.max_time)
         if self._options_kind is not None:
             check_options(type(self).__name__, self.options, self._options_kind)
@@ -176,14 +177,23 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         """Rebuild a fitted model; :meth:`_to_model` is the inverse."""
 
 
-def check_number(owner: str, name: str, value: Any, kind: type, low: float, high: float) -> None:
-    """Raise if a parameter is not a number of `kind` in the closed range; None passes.
+def check_number(
+    owner: str,
+    name: str,
+    value: Any,
+    kind: type,
+    low: float,
+    high: float,
+    *,
+    optional: bool = False,
+) -> None:
+    """Raise if a parameter is not a number of `kind` in the closed range, or None if `optional`.
 
     Raises
     ------
     ParameterError
     """
-    if value is None:
+    if value is None and optional:
         return
     wanted = numbers.Integral if kind is int else numbers.Real
     if (
@@ -195,8 +205,8 @@ def check_number(owner: str, name: str, value: Any, kind: type, low: float, high
         noun = "an int" if kind is int else "a number"
         shown = value if isinstance(value, (int, float)) else type(value).__name__
         raise ParameterError(
-            f"The {name!r} parameter of {owner} must be {noun} in [{low:g}, {high:g}] or None. "
-            f"Got {shown} instead."
+            f"The {name!r} parameter of {owner} must be {noun} in [{low:g}, {high:g}]"
+            f"{' or None' if optional else ''}. Got {shown} instead."
         )
 
 

@@ -255,7 +255,8 @@ def join_target(
 def _join(table: pa.Table, container: Container, y: Any) -> tuple[pa.Table, Container]:
     if y is None:
         return table, container
-    name = getattr(y, "name", None) or "target"
+    name = getattr(y, "name", None)
+    name = "target" if name is None else name
     frame = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y))
     if frame.ndim != 1 or len(frame) != table.num_rows:
         raise DataError(f"y has {len(frame)} values for {table.num_rows} rows.")
@@ -264,7 +265,8 @@ def _join(table: pa.Table, container: Container, y: Any) -> tuple[pa.Table, Cont
         raise DataError(f"The table already has a column {str(name)!r}; rename y.")
     labels = (*(container.labels or tuple(table.column_names)), name)
     joined = table.append_column(str(name), column.column(0))
-    return joined, Container(container.kind, labels, (*container.dtypes, *kind.dtypes))
+    dtypes = (*container.dtypes, *kind.dtypes) if container.dtypes else ()  # of Arrow: none
+    return joined, Container(container.kind, labels, dtypes)
 
 
 def resolve_schema(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from synthgan._runtime import on_device, resolve_device, seed_from
+from synthgan._runtime import numpy_generator, on_device, resolve_device, seed_from
 from synthgan.encoding.levels import LevelCoder
 from synthgan.estimators.base import BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
@@ -334,6 +334,7 @@ class TabularGAN(BaseSynthesizer):
         -------
         table
             In the form that `fit` got, with its dtypes; ``(X, y)`` if `fit` got arrays and a `y`.
+            Its index is that of a frame of conditions.
 
         Raises
         ------
@@ -347,7 +348,7 @@ class TabularGAN(BaseSynthesizer):
             _check_steps(steps)
             given, _ = read_with_container(conditions)
             seed = seed_from(random_state)
-            return self._form.restore(self._sampler().complete(given, steps, seed, fill=False))
+            return self._like(conditions, self._sampler().complete(given, steps, seed, fill=False))
         blocks = self._blocks(
             1 if n_samples is None else n_samples, conditions, steps, random_state
         )
@@ -465,7 +466,7 @@ class TabularGAN(BaseSynthesizer):
         Returns
         -------
         table, or list of tables if ``n_imputations > 1``
-            Known cells are returned as they were given.
+            Known cells, and the index of a frame, are returned as they were given.
         """
         check_is_fitted(self)
         check_number("impute", "n_imputations", n_imputations, int, 1, 10**6)
@@ -473,11 +474,19 @@ class TabularGAN(BaseSynthesizer):
         seed = seed_from(random_state)
         table = self._form.read(data)
         sampler = self._sampler()
+        others = numpy_generator(seed, "imputations").integers(2**63, size=int(n_imputations) - 1)
         completed = [
-            self._form.restore(sampler.complete(table, steps, seed + i, fill=True))
-            for i in range(n_imputations)
+            self._like(data, sampler.complete(table, steps, each, fill=True))
+            for each in (seed, *others.tolist())
         ]
         return completed[0] if n_imputations == 1 else completed
+
+    def _like(self, data: Any, table: pa.Table) -> Any:
+        """Return a table of one row for each row of `data`, under the same index."""
+        made = self._form.restore(table)
+        if isinstance(data, pd.DataFrame) and isinstance(made, pd.DataFrame):
+            made.index = data.index
+        return made
 
     def score_samples(self, data: Any, *, n_orders: int = 8) -> Array:
         """Return the log-likelihood of each row; low means unlike the fitted table.
@@ -503,10 +512,14 @@ class TabularGAN(BaseSynthesizer):
         return self._sampler().log_likelihood(table, n_orders)
 
     def score(self, data: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`, of features and `y` if `fit` got both."""
+        """Return the mean of :meth:`score_samples`, of features and `y` if `fit` got both.
+
+        `y` may have another name than it had then.
+        """
         check_is_fitted(self)
         if self._form.has_y and y is not None:
-            data, _ = join_target(self._form.read(data, without=self.target_), y)
+            named = pd.Series(y if isinstance(y, pd.Series) else np.asarray(y), name=self.target_)
+            data, _ = join_target(self._form.read(data, without=self.target_), named)
         return float(self.score_samples(data).mean())
 
     def level_probabilities(self, data: Any, column: str) -> pd.DataFrame:
@@ -607,4 +620,4 @@ def _check_count(n_samples: Any) -> None:
 
 
 def _check_steps(steps: Any) -> None:
-    check_number("sample", "steps", steps, int, 1, 10**6)
+    check_number("sample", "steps", steps, int, 1, 10**6, optional=True)

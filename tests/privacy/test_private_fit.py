@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from synthgan import TabularGAN, load_model
@@ -86,6 +87,12 @@ def test_conditions_imputation_and_scores():
     assert FITTED.score(people(300, seed=2)) > FITTED.score(odd) + 0.5
     one, many = (FITTED.sample(2000, steps=steps, random_state=2) for steps in (1, 4))
     assert one["sick"].mean() == pytest.approx(many["sick"].mean(), abs=0.06)
+
+
+def test_arrow_tables_with_a_target():
+    table = people(400)
+    made = gan().fit(pa.Table.from_pandas(table.drop(columns="sick")), table["sick"])
+    assert made.sample(20, random_state=0).column_names[-1] == "sick"
 
 
 def test_the_first_line_says_what_is_promised(tmp_path):
