@@ -384,6 +384,13 @@ def test_public_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(out)["public"] is True
     for column in COLUMNS:
         assert column not in out
+    gate = folder / "public.yaml"
+    gate.write_text("scores:\n  shape_error:\n    max: 0.0\n", "utf-8")
+    argv += ["--level", "quick", "--json", "-", "--quiet"]
+    assert main([*argv, "--gate", str(gate)]) == 3
+    (outcome,) = json.loads(capsys.readouterr().out)["gate"]["outcomes"]
+    assert (outcome["passed"], outcome["measured"], outcome["reason"]) == (False, None, "")
+    assert main([*argv, "--card", str(folder / "card.json")]) == 2
 
 
 def test_cards_are_verified(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -404,7 +411,7 @@ def test_cards_are_verified(folder: Path, model: Path, capsys: pytest.CaptureFix
     (folder / "boast.json").write_text(json.dumps(boast), "utf-8")
     assert main(["verify", str(folder / "boast.json"), *tables, "--model", str(model)]) == 3
     assert "rows" in capsys.readouterr().out
-    assert main(["verify", str(of_model), *tables]) == 1
+    assert main(["verify", str(of_model), *tables]) == 2
     assert "--model" in capsys.readouterr().err
     forged = json.loads(of_data.read_text("utf-8"))
     next(s for s in forged["scores"] if s["name"] == "c2st_auc")["value"] = 0.5
@@ -426,7 +433,7 @@ def test_check(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_shadow_models(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv"), "--quiet"]
     argv += ["--level", "quick", "--shadow", "16", "--json", "-"]
-    assert main(argv) == 1
+    assert main(argv) == 2
     assert "--model" in capsys.readouterr().err
     assert main([*argv, "--model", str(model)]) == 0
     scores = {s["name"]: s for s in json.loads(capsys.readouterr().out)["scores"]}
@@ -502,7 +509,7 @@ def test_a_sample_in_files(folder: Path, tmp_path: Path) -> None:
     assert len(frame) == 1000
     assert set(frame["sex"]) == {"Female"}
     assert main([*argv, "--quiet"]) == 1  # it holds another sample
-    assert main(["sample", model, "-n", "9", "-o", str(out / "x.csv"), "--workers", "2"]) == 1
+    assert main(["sample", model, "-n", "9", "-o", str(out / "x.csv"), "--workers", "2"]) == 2
 
 
 @pytest.mark.slow

@@ -187,7 +187,7 @@ def test_time_and_callbacks_end_a_fit():
         (np.zeros((3, 200, 20), np.uint8), None, "Images are 200 x 20"),
         (IMAGES[:1], None, "At least two images"),
         (IMAGES, LABELS[:-1], "1796 labels for 1797 images"),
-        (IMAGES[:3], [0, 0, 1], "Class 1 has a single image"),
+        (IMAGES[:3], [0, 0, 1], "A class has a single image"),
         (IMAGES / 255, LABELS, "must be uint8"),
     ],
 )

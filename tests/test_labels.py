@@ -107,7 +107,7 @@ def test_no_labels():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["a", "a", "b"], "Class 'b' has a single image"),
+        (["a", "a", "b"], "A class has a single image"),
         (np.array([1, 1, "a", "a"], dtype=object), "mix text and numbers"),
         (np.repeat(np.arange(2000), 2), "2000 levels, more than 1000"),
         (np.array([pd.Timestamp(0)] * 4, dtype=object), "text, numbers or booleans"),

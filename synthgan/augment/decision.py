@@ -300,10 +300,9 @@ def _folds(cv: Any, repeats: int, frame: pd.DataFrame, labels: Labels, seed: int
     if not (isinstance(repeats, Integral) and int(repeats) >= 1):
         raise ParameterError(f"augment: repeats must be at least 1; got {repeats!r}.")
     counts = class_counts(labels)
-    rarest = min(counts, key=lambda label: counts[label])
-    if counts[rarest] < max(cv, 4):
+    if min(counts.values()) < max(cv, 4):
         raise DataError(
-            f"Class {rarest} has {counts[rarest]} rows, too few for {cv} folds; give a smaller cv "
+            f"A class has {min(counts.values())} rows, too few for {cv} folds; give a smaller cv "
             "(with at least 4 rows of each class), or leave the class out."
         )
     splitter = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=seed % 2**32)

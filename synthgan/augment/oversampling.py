@@ -132,8 +132,8 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         for label in wanted:
             if (y == label).sum() < 2:
                 raise DataError(
-                    f"Class {label} has one row, from which no generator can learn how it varies; "
-                    "leave it out of sampling_strategy, or use RandomOverSampler."
+                    "A class has one row, from which no generator can learn how it varies; leave "
+                    "it out of sampling_strategy, or use RandomOverSampler."
                 )
         seed = seed_from(self.random_state)
         known = ClassRows.fit(as_frame(X, self.categorical_features), y, self.generator, seed)

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from synthgan.cli.parser import build_parser
-from synthgan.cli.verbs import Answer
+from synthgan.cli.verbs import Answer, UsageError
 from synthgan.exceptions import DataWarning, NotConvergedWarning, SynthganError
 
 __all__ = ["main"]
@@ -102,4 +102,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         print(f"synthgan: error: {_describe(error)}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1

@@ -14,7 +14,11 @@ from synthgan.exceptions import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REFUSED", "Answer"]
+__all__ = ["REFUSED", "Answer", "UsageError"]
+
+
+class UsageError(DataError):
+    """Options that do not go together; the exit code is 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,12 @@ def _privacy(args: argparse.Namespace) -> Any:
         for name in ("delta", "domain", "unit", "max_rows", "ledger"):
             if getattr(args, name) is not None:
                 option = name.replace("_", "-")
-                raise DataError(f"--{option} belongs to --epsilon, which is not given.")
+                raise UsageError(f"--{option} belongs to --epsilon, which is not given.")
         return None
     if args.rows is not None:
-        raise DataError("--rows has no part in a private fit; it reads the whole table.")
+        raise UsageError("--rows has no part in a private fit; it reads the whole table.")
     if args.delta is None:
-        raise DataError("--epsilon needs --delta: far below one over the number of rows.")
+        raise UsageError("--epsilon needs --delta: far below one over the number of rows.")
     return DifferentialPrivacy(
         args.epsilon,
         args.delta,
@@ -112,7 +116,7 @@ def domain(args: argparse.Namespace) -> Answer:
         raise DataError(f"{args.output} exists; remove it first, lest your levels be lost.")
     _require_folder(args.output)
     write_text(args.output, json.dumps(found, indent=1) + "\n")
-    _say(args, f"wrote {args.output}: fill in the empty levels and bounds")
+    _say(args, f"wrote {args.output}: fill in the levels and bounds, which are null")
     return Answer({"output": str(args.output), **found})
 
 
@@ -122,7 +126,7 @@ def ledger(args: argparse.Namespace) -> Answer:
 
     if args.action == "init":
         if args.epsilon is None or args.delta is None:
-            raise DataError("ledger init needs --epsilon and --delta: the budget of these people.")
+            raise UsageError("ledger init needs --epsilon and --delta: the budget of these people.")
         if args.file.exists():
             raise DataError(f"{args.file} exists; a ledger is never begun again.")
         _require_folder(args.file)
@@ -151,7 +155,7 @@ def sample(args: argparse.Namespace) -> Answer:
     if args.output.endswith("/"):
         return _sample_shards(args)
     if args.workers is not None or args.engine != "processes":
-        raise DataError("--workers and --engine draw a folder of files: -o OUT/")
+        raise UsageError("--workers and --engine draw a folder of files: -o OUT/")
     if args.output != "-":
         _require_folder(Path(args.output))
     gan = _table_model(args)
@@ -180,7 +184,7 @@ def _sample_shards(args: argparse.Namespace) -> Answer:
     from synthgan.shards import sample_shards
 
     if args.excel_safe:
-        raise DataError("--excel-safe is for CSV; a folder holds Parquet files.")
+        raise UsageError("--excel-safe is for CSV; a folder holds Parquet files.")
     schema = _table_model(args).schema_
     manifest = sample_shards(
         args.model,
@@ -204,6 +208,8 @@ def evaluate(args: argparse.Namespace) -> Answer:
     from synthgan.evaluate.report import Report
     from synthgan.files import write_text
 
+    if args.public and args.card is not None:
+        raise UsageError("--card writes scores as they were measured, --public none; choose one.")
     for path in (args.html, args.json_path, args.junit, args.card):
         if path not in (None, "-"):
             _require_folder(Path(path))
@@ -213,7 +219,7 @@ def evaluate(args: argparse.Namespace) -> Answer:
         _write_card(args, report)
     result = None if gate is None else gate.check(report)
     if args.public:
-        report = report.public()
+        report, result = report.public(), None if result is None else result.public()
     if result is not None:
         report = Report({**report.to_dict(), "gate": result.to_dict()})
     if args.html is not None:
@@ -262,7 +268,7 @@ def _evaluated(args: argparse.Namespace, settings: dict[str, Any]) -> Any:
         if n_shadows:
             extra |= {"shadow_recipe": _recipe(gan), "shadow_models": n_shadows}
     elif n_shadows:
-        raise DataError("Shadow models are fitted like the model: name its file with --model.")
+        raise UsageError("Shadow models are fitted like the model: name its file with --model.")
     return compare(
         args.train,
         args.synthetic,
@@ -305,7 +311,7 @@ def distances(args: argparse.Namespace) -> Answer:
     domain = args.domain
     if domain is None:
         if args.model is None:
-            raise DataError("Give --domain, or the --model that was fitted under privacy.")
+            raise UsageError("Give --domain, or the --model that was fitted under privacy.")
         gan = load_model(args.model, device="cpu")
         if getattr(gan, "privacy_", None) is None:
             raise DataError(f"{args.model} was fitted without privacy; give a public --domain.")
@@ -366,7 +372,7 @@ def verify(args: argparse.Namespace) -> Answer:
     said = card.to_dict()
     is_model = said["kind"] == "model"
     if is_model and args.model is None:
-        raise DataError(f"{args.card} is the card of a model: name its file with --model.")
+        raise UsageError(f"{args.card} is the card of a model: name its file with --model.")
     report = None
     if said["settings"] is not None:
         report = _evaluated(args, dict(said["settings"]))

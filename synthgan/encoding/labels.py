@@ -72,10 +72,9 @@ class ConditionCoder:
         codes = coder._codes(frame)
         found, counts = np.unique(codes, axis=0, return_counts=True)
         if kind == "classes" and counts.min() < MIN_COUNT:
-            lonely = columns[""][int(found[counts.argmin(), 0])]
             raise DataError(
-                f"Class {lonely!r} has a single image, which a model could only repeat; remove it, "
-                "or merge it with another class."
+                "A class has a single image, which a model could only repeat; remove it, or merge "
+                "it with another class."
             )
         kept = counts >= MIN_COUNT
         if not kept.any():

@@ -313,7 +313,7 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             If a label is unknown.
         """
         check_is_fitted(self)
-        check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        check_number("sample", "n_samples", n_samples, int, 0, 2**31, optional=True)
         check_number("sample", "truncation", truncation, float, 0.0, 10.0)
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))

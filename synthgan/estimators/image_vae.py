@@ -384,7 +384,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             One per image; only if `fit` got labels.
         """
         check_is_fitted(self)
-        check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        check_number("sample", "n_samples", n_samples, int, 0, 2**31, optional=True)
         seed = seed_from(random_state)
         chosen = self.coder_.choose(n_samples, labels, numpy_generator(seed, "labels"))
         conditions = self.coder_.encode(chosen)

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from xml.etree import ElementTree  # nosec B405 # XML is written, never read
 
@@ -100,6 +100,10 @@ class GateResult:
     def failed(self) -> tuple[Outcome, ...]:
         """The outcomes that stop the table."""
         return tuple(outcome for outcome in self.outcomes if not outcome.passed)
+
+    def public(self) -> GateResult:
+        """Return what others may see: which rules passed, without what was measured."""
+        return GateResult(tuple(replace(o, measured=None, reason="") for o in self.outcomes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""

@@ -43,12 +43,12 @@ def schema_of_types(types: pa.Schema, unit: str | None) -> Schema:
 
 
 def domain_template(types: pa.Schema, unit: str | None) -> dict[str, Any]:
-    """Return a domain that knows names and types, with empty levels and bounds to fill in."""
+    """Return a domain that knows names and types; levels and bounds are None, to be filled in."""
     columns = []
     for column in schema_of_types(types, unit):
         entry = column.to_dict()
         if not column.is_declared:
-            entry["bounds" if column.is_numeric else "levels"] = []
+            entry["bounds" if column.is_numeric else "levels"] = None
         columns.append({**entry, "missing": True})
     return {"columns": columns}
 
@@ -65,9 +65,15 @@ def _kind(name: str, arrow_type: pa.DataType) -> str:
         return "float"
     if pa.types.is_string(value) or pa.types.is_large_string(value):
         return "categorical"
+    if pa.types.is_decimal(value):
+        return "decimal"
+    if pa.types.is_timestamp(value) or pa.types.is_date(value):
+        return "datetime"
+    if pa.types.is_duration(value) or pa.types.is_time(value):
+        return "timedelta"
     raise SchemaError(
-        f"Column {name!r} is {arrow_type}; under differential privacy its kind and bounds must be "
-        "declared in the domain."
+        f"Column {name!r} is {arrow_type}; under differential privacy its kind must be declared in "
+        "the domain."
     )
 
 
@@ -82,6 +88,12 @@ def discover(schema: Schema, private: PrivateTable, rho: float, delta: float) ->
         Budget for all undeclared columns together; `delta` is for levels.
     """
     open_columns = [column for column in schema if not column.is_declared]
+    for column in open_columns:
+        if column.kind in ("decimal", "datetime", "timedelta"):
+            raise SchemaError(
+                f"Column {column.name!r} is {column.type}; under differential privacy its bounds "
+                "must be declared in the domain."
+            )
     levelled = [column for column in open_columns if not column.is_numeric]
     columns = []
     for column in schema:

@@ -208,7 +208,7 @@ def test_ways_say_how_many():
     [
         ({"estimator": LinearSVC()}, ParameterError, "no predict_proba"),
         ({"y": np.zeros(120)}, DataError, "more than 1 class"),
-        ({"y": np.repeat([0, 1], [118, 2])}, DataError, "Class 1 has 2 rows"),
+        ({"y": np.repeat([0, 1], [118, 2])}, DataError, "A class has 2 rows"),
         ({"y": ["a", None] * 60}, DataError, "missing classes"),
         ({"X": table()[0].set_axis(list("aabcd"), axis=1)}, DataError, "two columns of one name"),
         ({"repeats": 0}, ParameterError, "repeats"),

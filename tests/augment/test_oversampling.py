@@ -188,7 +188,7 @@ def test_columns_without_a_value():
     ("change", "error", "message"),
     [
         ({"y": np.zeros(60)}, ValueError, "needs to have more than 1 class"),
-        ({"y": np.repeat([0, 1], [59, 1])}, DataError, "Class 1 has one row"),
+        ({"y": np.repeat([0, 1], [59, 1])}, DataError, "A class has one row"),
         ({"y": np.linspace(0, 1, 60)}, ValueError, "Unknown label type"),
         ({"sampling_strategy": {0: 10}}, ValueError, "should be greater or equal"),
         ({"sampling_strategy": {7: 100}}, ValueError, "not present in the data"),
