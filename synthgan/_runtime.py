@@ -207,6 +207,11 @@ def autocast(
     return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
 
 
+def has_fused_steps(device: torch.device) -> bool:
+    """Whether optimisers make the step of all weights in one kernel, also in older releases."""
+    return device.type in ("cpu", "cuda")
+
+
 def memory_limit() -> int | None:
     """Return how many bytes of memory this process may use at most; None if nothing says so."""
     found = []

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan import ranks
-from synthgan._runtime import autocast, numpy_generator, widest
+from synthgan._runtime import autocast, has_fused_steps, numpy_generator, widest
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
 from synthgan.options import LOGITS, TrainingOptions
@@ -206,9 +206,9 @@ def fit_classes(
     """
     for parameter in (classes.start, classes.start_prior):
         parameter.requires_grad_(False)
-    optimizer = torch.optim.Adam(
-        [p for p in classes.parameters() if p.requires_grad], _RATE, (0.9, 0.99), fused=True
-    )
+    learned = [p for p in classes.parameters() if p.requires_grad]
+    fused = has_fused_steps(tokens.device)
+    optimizer = torch.optim.Adam(learned, _RATE, (0.9, 0.99), fused=fused)
     ema = Ema(classes, options.ema)
     variables, device = tokens.shape[1], tokens.device
     batch = min(options.batch_size, 512, len(tokens))
@@ -265,7 +265,8 @@ def fit_start(
     the right mixture as well. Parameters as for :func:`fit_classes`.
     """
     learned = [classes.start, classes.start_prior]
-    optimizer = torch.optim.Adam(learned, _START_RATE, (0.9, 0.99), fused=True)
+    fused = has_fused_steps(tokens.device)
+    optimizer = torch.optim.Adam(learned, _START_RATE, (0.9, 0.99), fused=fused)
     classes.requires_grad_(False)
     for parameter in learned:
         parameter.requires_grad_(True)

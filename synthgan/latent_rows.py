@@ -17,7 +17,9 @@ from torch import Tensor
 
 from synthgan._runtime import numpy_generator
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
+from synthgan.networks.layers import draw_one
 from synthgan.objectives import token_log_likelihood
+from synthgan.raking import log_ratio, smoothed_shares
 
 __all__ = ["LatentRows"]
 
@@ -83,11 +85,8 @@ class LatentRows:
             )
             tokens = torch.zeros(uniforms.shape, dtype=torch.int64)
             for j, shares in enumerate(self._shares(block)):
-                running = shares.cumsum(1)
-                where = torch.from_numpy(uniforms[:, j : j + 1]).to(self.device) * running[:, -1:]
-                found = torch.searchsorted(running, where, right=True)
-                highest = torch.searchsorted(running, running[:, -1:].contiguous())
-                tokens[:, j] = torch.minimum(found, highest).squeeze(1)
+                uniform = torch.from_numpy(uniforms[:, j : j + 1]).to(self.device)
+                tokens[:, j] = draw_one(shares, uniform)
             drawn.append(tokens.numpy()[:count])
         return np.concatenate(drawn)
 
@@ -157,19 +156,15 @@ class LatentRows:
             Draws of the distribution that samples are decoded from.
         rounds : int
         """
-        observed = [
-            (np.bincount(tokens[:, j], minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
-            for j, size in enumerate(self.decoder.sizes)
-        ]
-        target = torch.from_numpy(np.concatenate(observed)).float().to(self.device)
+        sizes = self.decoder.sizes
+        target = smoothed_shares(torch.from_numpy(tokens), sizes).to(self.device)
         little = 0.5 / max(len(latents), 1)
         for _ in range(rounds):
             sums = torch.zeros_like(target)
             for block, count in self._blocks(latents):
                 shares = [scores.softmax(1)[:count].sum(0) for scores in self.decoder(block)]
                 sums += torch.cat(shares)
-            ratio = (target + little) / (sums / len(latents) + little)
-            self.decoder.bias.add_(ratio.clamp(0.25, 4.0).log())
+            self.decoder.bias.add_(log_ratio(target, sums / len(latents), little))
 
     def _shares(self, latents: Tensor) -> list[Tensor]:
         """Return the probabilities of the tokens that are shown."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synthgan import ranks
-from synthgan._runtime import torch_generator
+from synthgan._runtime import autocast, has_fused_steps, torch_generator
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
 from synthgan.options import LOGITS, TrainingOptions
@@ -61,7 +61,7 @@ def fit_likelihood(
         _parameter_groups(generator, options),
         lr=options.learning_rate,
         betas=(0.9, 0.99),
-        fused=device.type in ("cpu", "cuda"),
+        fused=has_fused_steps(device),
     )
     ema = Ema(generator, options.ema)
     batch = min(options.batch_size, len(tokens))
@@ -74,7 +74,7 @@ def fit_likelihood(
         dropout = torch_generator(seed, "dropout", number, device=device)
         chosen = tokens[rows].long()
         set_rate(optimizer, options.learning_rate, number, share)
-        with torch.autocast(device.type, precision, enabled=precision is not None):
+        with autocast(device, precision):
             logits = generator.logits(generator.features(chosen, visible, dropout))
         loss = masked_cross_entropy(logits, chosen, visible)
         descend(optimizer, loss, part=len(rows) / batch, clip=1.0)
@@ -118,7 +118,7 @@ def validation_loss(
     for part, mask in zip(
         torch.split(rows, at_once), torch.split(visible.to(rows.device), at_once), strict=True
     ):
-        with torch.autocast(rows.device.type, precision, enabled=precision is not None):
+        with autocast(rows.device, precision):
             logits = generator.logits(generator.features(part, mask))
         total += float(masked_cross_entropy(logits, part, mask)) * len(part)
     return total / len(rows)

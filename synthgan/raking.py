@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -53,13 +55,28 @@ def rake(
     rows = min(max(4 * len(tokens), _LEAST_ROWS), most) // _ROUNDS
     rows = min(rows, max(LOGITS // max(sizes), 64))
     little = 0.5 / (rows * _ROUNDS)  # so that ratios of next to nothing do not matter
-    observed = [
-        (torch.bincount(tokens[:, j].long(), minlength=size) + 0.5) / (len(tokens) + 0.5 * size)
-        for j, size in enumerate(sizes)
-    ]
+    observed = smoothed_shares(tokens, sizes)
     for number in range(_ROUNDS):
-        drawn = sampler.expected_shares(seed, number, rows, steps)
-        ratios = [(a + little) / (b + little) for a, b in zip(observed, drawn, strict=True)]
-        bias.add_(torch.cat(ratios).clamp(0.25, 4.0).log() / max(number, 1))
+        drawn = torch.cat(sampler.expected_shares(seed, number, rows, steps))
+        bias.add_(log_ratio(observed, drawn, little) / max(number, 1))
         if deadline is not None and deadline.used >= 1:
             break
+
+
+def smoothed_shares(tokens: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return the shares of all tokens, half a row added to each, shape (sum of sizes,).
+
+    Shape: tokens (rows, variables), integer.
+    """
+    counts = [
+        torch.bincount(tokens[:, j].long(), minlength=size) + 0.5 for j, size in enumerate(sizes)
+    ]
+    return torch.cat([torch.zeros(0, device=tokens.device), *(c / c.sum() for c in counts)])
+
+
+def log_ratio(observed: Tensor, drawn: Tensor, little: float) -> Tensor:
+    """Return by how much the logits of tokens are too low, between -log 4 and log 4.
+
+    `little` is added to the shares, so that ratios of next to nothing do not matter.
+    """
+    return ((observed + little) / (drawn + little)).clamp(0.25, 4.0).log()

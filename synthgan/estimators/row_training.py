@@ -11,12 +11,7 @@ import torch
 from synthgan import ranks
 from synthgan._runtime import half_precision, logger, torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
-from synthgan.estimators.table_form import (
-    TableForm,
-    default_width,
-    log_frequencies,
-    split_rows,
-)
+from synthgan.estimators.table_form import TableForm, default_width, split_rows, tokens_on
 from synthgan.estimators.table_networks import TableNetworks
 from synthgan.few_steps import (
     STEPS,
@@ -28,7 +23,7 @@ from synthgan.few_steps import (
 from synthgan.likelihood import fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
-from synthgan.raking import rake
+from synthgan.raking import rake, smoothed_shares
 from synthgan.runs import Run
 from synthgan.sampling import MOST_START_SHARES, Sampler
 from synthgan.schedules import Schedule, mutual_information
@@ -68,12 +63,14 @@ def train_rows(
     n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
     width = width or default_width(n_rows, sum(sizes))
     generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH, options.dropout)
-    generator.reset(torch_generator(seed, "weights"), log_frequencies(codes, sizes))
+    generator.reset(
+        torch_generator(seed, "weights"), smoothed_shares(torch.from_numpy(codes), sizes).log()
+    )
     if not sizes:
         return TableNetworks(generator.eval(), None, None), []
     generator.to(device)
     held_out, kept = split_rows(n_rows, seed)
-    tokens = torch.from_numpy(codes).to(device)
+    tokens = tokens_on(device, codes)
     precision = half_precision(device)
     result = fit_likelihood(
         generator,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,10 @@ __all__ = [
     "TableForm",
     "default_width",
     "join_target",
-    "log_frequencies",
     "network_size",
     "resolve_schema",
     "split_rows",
+    "tokens_on",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -323,10 +323,8 @@ def split_rows(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return order[:count], order[count:]
 
 
-def log_frequencies(tokens: Array, sizes: Sequence[int]) -> torch.Tensor:
-    """Return the logs of smoothed shares of all tokens, shape (sum of sizes,)."""
-    parts = [np.empty(0)]
-    for j, size in enumerate(sizes):
-        counts = np.bincount(tokens[:, j], minlength=size) + 0.5
-        parts.append(np.log(counts / counts.sum()))
-    return torch.from_numpy(np.concatenate(parts)).float()
+def tokens_on(device: torch.device, codes: Array) -> torch.Tensor:
+    """Return tokens as a tensor; Apple's devices have no unsigned integers of more than 8 bits."""
+    if device.type == "mps" and codes.dtype != np.uint8:
+        codes = codes.astype(np.int32)
+    return torch.from_numpy(codes).to(device)

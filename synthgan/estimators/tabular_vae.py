@@ -32,9 +32,9 @@ from synthgan.estimators.table_form import (
     LARGEST_WIDTH,
     TableForm,
     default_width,
-    log_frequencies,
     network_size,
     split_rows,
+    tokens_on,
 )
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import DataError
@@ -42,6 +42,7 @@ from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
 from synthgan.options import options_from_dict, options_to_dict, with_changes
+from synthgan.raking import smoothed_shares
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
@@ -242,12 +243,13 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         width = self.width or default_width(len(codes), sum(form.sizes))
         encoder, decoder = _build(form, self.latent, width, self.depth or _DEPTH)
         encoder.reset(torch_generator(seed, "row encoder"))
-        decoder.reset(torch_generator(seed, "row decoder"), log_frequencies(codes, form.sizes))
+        shares = smoothed_shares(torch.from_numpy(codes), form.sizes)
+        decoder.reset(torch_generator(seed, "row decoder"), shares.log())
         encoder.to(device)
         decoder.to(device)
         history: list[dict[str, Any]] = []
         if form.sizes:
-            tokens, precision = torch.from_numpy(codes).to(device), half_precision(device)
+            tokens, precision = tokens_on(device, codes), half_precision(device)
 
             def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
                 with autocast(device, precision):

@@ -30,7 +30,9 @@ def draw_one(shares: Tensor, uniform: Tensor) -> Tensor:
     Shape: shares (rows or 1, classes), uniform (rows, 1) in [0, 1) -> (rows,), int64.
     """
     running = shares.cumsum(dim=1)
-    where = uniform * running[:, -1:]
+    whole = running[:, -1:]
+    # below the whole, so that classes without a share are not drawn, at the end neither
+    where = torch.minimum(uniform * whole, torch.nextafter(whole, torch.zeros_like(whole)))
     if len(running) == 1:  # the same shares in all rows
         chosen = torch.searchsorted(running[0], where, right=True)
     else:
