@@ -165,7 +165,7 @@ METHODS: dict[str, tuple[Callable[..., Fitted], str]] = {
         "synthgan.estimators.tabular_gan",
     ),
     "rushed": (
-        partial(fit_limited, "synthgan, 1/20 of CTGAN's time"),
+        partial(fit_limited, "synthgan, a twentieth of CTGAN's time"),
         "synthgan.estimators.tabular_gan",
     ),
     "argn": (fit_argn, "mostlyai.engine"),

@@ -49,7 +49,7 @@ DRAWS, FEW_ROWS = 5, 2000
 NAMES = {
     "synthgan": "synthgan",
     "hurried": "synthgan, half of ARGN's time",
-    "rushed": "synthgan, 1/20 of CTGAN's time",
+    "rushed": "synthgan, a twentieth of CTGAN's time",
     "argn": "TabularARGN",
     "copula": "GaussianCopula",
     "smote": "SMOTE-NC",

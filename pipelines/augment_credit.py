@@ -22,7 +22,7 @@ from synthgan import TabularGAN
 from synthgan.augment import Augmentation, augment
 from synthgan.augment.learner import make_table_learner
 from synthgan.exceptions import DataError, SynthganError
-from synthgan.io import read_frame
+from synthgan.io import read_frame, write_table
 
 DATA = Path(__file__).parent / "data" / "german_credit.parquet"
 
@@ -94,6 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     try:
+        if not options.out.resolve().parent.is_dir():
+            raise DataError(f"Cannot write {options.out}: there is no folder {options.out.parent}.")
         table = read_frame(options.data)
         found, aside = decide(
             table,
@@ -104,14 +106,14 @@ def main(argv: list[str] | None = None) -> int:
             repeats=options.repeats,
             seed=options.seed,
         )
+        print(found)
+        print(f"\nOn rows that took no part (change with its 95 % interval):\n{aside.to_string()}")
+        write_table(found.X.assign(**{options.target: found.y}), options.out)
+        if options.html is not None:
+            found.to_html(options.html)
     except (SynthganError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(found)
-    print(f"\nOn rows that took no part (change with its 95 % interval):\n{aside.to_string()}")
-    found.X.assign(**{options.target: found.y}).to_parquet(options.out, index=False)
-    if options.html is not None:
-        found.to_html(options.html)
     return 0
 
 

@@ -78,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     out.mkdir(parents=True, exist_ok=True)
     gain = report.scores["augmentation_gain"]
     answer = "added" if helps else "not added"
-    print(f"gain in accuracy {gain.value:+.3f} (95 % {gain.interval}): {answer}")
+    said = f"{gain.value:+.3f} (95 % {gain.interval})" if gain.value is not None else gain.reason
+    print(f"gain in accuracy: {said}: {answer}")
     report.to_html(out / "report.html")
     np.savez_compressed(out / "training.npz", images=images, labels=labels)
     return 0

@@ -86,6 +86,8 @@ def share(
     table = read_frame(data)
     if person is not None and person not in table:
         raise DataError(f"There is no column {person!r} of people; there are {list(table)}.")
+    if person is not None and table[person].isna().any():
+        raise DataError(f"Column {person!r} is missing in some rows: whose are they?")
     train, holdout = split_by_person(table, person, seed)
     gan = TabularGAN(random_state=seed, max_time=max_time, verbose=int(sys.stderr.isatty()))
     gan.fit(train, target=target)
@@ -109,7 +111,7 @@ def share(
             data_card(report.public(), folder / "synthetic.parquet").write(folder / "card.md")
         (report.public() if result.passed else report).to_html(folder / "report.html")
         (folder / "gate.xml").write_text(result.to_junit_xml(), encoding="utf-8")
-        _replace(folder, place)
+        _replace(folder, place, 0o755 if result.passed else 0o700)
         if result.passed:
             shutil.rmtree(refused, ignore_errors=True)
         state.write_text(json.dumps({**mark, "written": place.name}) + "\n", encoding="utf-8")
@@ -123,7 +125,7 @@ def split_by_person(
     table: pd.DataFrame, person: str | None, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return training and holdout rows, two thirds and one third of the people."""
-    groups: Any = np.arange(len(table)) if person is None else table[person]
+    groups: Any = np.arange(len(table)) if person is None else pd.factorize(table[person])[0]
     features = table if person is None else table.drop(columns=person)
     cut = GroupShuffleSplit(1, test_size=1 / 3, random_state=seed).split(table, groups=groups)
     kept, aside = next(iter(cut))
@@ -137,12 +139,12 @@ def _read(state: Path) -> Any:
         return None
 
 
-def _replace(folder: Path, place: Path) -> None:
-    """Move a whole folder into place; an older one stays until then."""
+def _replace(folder: Path, place: Path, mode: int) -> None:
+    """Move a whole folder into place, open to those in `mode`; an older one stays until then."""
     older = folder.with_name(folder.name + ".old")
     if place.exists():
         os.replace(place, older)
-    os.chmod(folder, 0o755)  # nosec B103 # it is there to be shared
+    os.chmod(folder, mode)
     os.replace(folder, place)
     shutil.rmtree(older, ignore_errors=True)
 

@@ -22,6 +22,7 @@ from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
+from synthgan.io import value_type_of
 from synthgan.options import LOGITS
 from synthgan.sampling import Sampler
 
@@ -75,6 +76,7 @@ class TableSampler:
             Rows of the sample before this one are left out, and not drawn.
         """
         confinements = parse_conditions(conditions or {}, self.encoder)
+        self.encoder.require_keys(n_samples)
         weights = self._weights(confinements)
         restricted = self._restricted(confinements)
         self._require_possible(restricted, weights)
@@ -100,6 +102,7 @@ class TableSampler:
             Whether drawn cells must have a value (imputation).
         """
         codes, known = self._encode_known(given)
+        self.encoder.require_keys(given.num_rows)
         weights = self._weights(())
         if fill:
             weights = [
@@ -272,18 +275,28 @@ class TableSampler:
             known[:, j] = present
             if not present.any():
                 continue
-            codes[present, j] = self._encode(name, column.drop_null(), ConditionError)
+            codes[present, j] = self._encode(name, column.drop_null(), ConditionError, whole=True)
         return codes, known
 
-    def _encode(self, name: str, cells: pa.ChunkedArray, fault: type[Exception]) -> Array:
-        """Return the tokens of cells of a column; what cannot be read as such is a fault."""
+    def _encode(
+        self, name: str, cells: pa.ChunkedArray, fault: type[Exception], *, whole: bool = False
+    ) -> Array:
+        """Return the tokens of cells of a column; what cannot be read as such is a fault.
+
+        So is, with `whole`, what does not fit into the type of the column.
+        """
         try:
+            if whole:
+                cells.cast(value_type_of(self.encoder.schema[name].arrow_type))
             return self.encoder.coder(name).encode(cells)
         except DataError as error:
             raise fault(str(error)) from None
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             wanted = self.encoder.schema[name].type
-            raise fault(f"Column {name!r} is {cells.type}, the model has {wanted}.") from None
+            raise fault(
+                f"Column {name!r} is {cells.type}, the model has {wanted}, which does not hold all "
+                "of its cells."
+            ) from None
 
 
 def in_batches(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.RecordBatch]:

@@ -97,6 +97,15 @@ def value_type_of(arrow_type: pa.DataType) -> pa.DataType:
     return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
+def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the cells of a column without a dictionary, and texts without views."""
+    if pa.types.is_dictionary(values.type):
+        return values.cast(values.type.value_type)
+    if pa.types.is_string_view(values.type):
+        return values.cast(pa.large_string())
+    return values
+
+
 def holds_text(arrow_type: pa.DataType) -> bool:
     """Whether cells of this type are texts."""
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -278,10 +287,14 @@ def with_container(table: pa.Table) -> tuple[pa.Table, Container]:
 def _nan_is_missing(table: pa.Table) -> pa.Table:
     """Return a table whose cells that are no number are missing, as in pandas."""
     for position, field in enumerate(table.schema):
-        column = table.column(position)
-        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(column)).as_py():
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
-            table = table.set_column(position, field.with_nullable(True), column)
+        if not pa.types.is_floating(field.type):
+            continue
+        wide = table.column(position)
+        if pa.types.is_float16(field.type):  # few functions of older releases know it
+            wide = wide.cast(pa.float32())
+        if pc.any(pc.is_nan(wide)).as_py():
+            column = pc.if_else(pc.is_nan(wide), pa.scalar(None, wide.type), wide)
+            table = table.set_column(position, field.with_nullable(True), column.cast(field.type))
     return table
 
 
@@ -416,14 +429,14 @@ def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = F
 
 def write_csv(data: Any, handle: IO[bytes], *, excel_safe: bool = False) -> None:
     """Write a table as CSV to an open file; `excel_safe` as for :func:`write_table`."""
-    table = _without_views(read_table(data))
+    table = without_views(read_table(data))
     pa.csv.write_csv(escape_formulas(table) if excel_safe else table, handle)
 
 
-def _without_views(table: pa.Table) -> pa.Table:
+def without_views(table: pa.Table) -> pa.Table:
     """Return a table whose texts are strings; few functions know views."""
     fields = [
-        field.with_type(pa.large_string()) if field.type == pa.string_view() else field
+        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
         for field in table.schema
     ]
     return table.cast(pa.schema(fields))

@@ -136,7 +136,7 @@ def fit_marginals(
     n_rows = _rows(measured)
     sums = _Sums(generator.sizes, target, measured, generator.table.device)
     shares = sums.shares(n_rows)
-    generator.reset(torch_generator(seed, "mixture"), shares.cpu())
+    generator.reset(torch_generator(seed, "mixture"), shares)
     optimizer = torch.optim.Adam(
         generator.parameters(), lr=options.learning_rate, betas=(0.9, 0.99)
     )
@@ -147,7 +147,7 @@ def fit_marginals(
     def step(number: int, share: float) -> dict[str, Tensor]:
         rate = options.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)  # halved after a loss that is not finite
         chances = generator.log_shares().exp()
         misfit = sums.misfit(chances, n_rows)
         away = chances - chances.mean(dim=0)
@@ -236,7 +236,7 @@ class _Sums:
             mean = torch.stack(sums).mean(0) if sums else torch.ones(part.stop - part.start)
             mean = mean.clamp_min(0.0) + 1e-3 * n_rows / len(mean)
             found[part] = mean / mean.sum()
-        return found
+        return found.to(self.weights.device)
 
     def noise_norm(self, shares: Tensor) -> float:
         """Return the largest singular value that noise alone gives the gradient, about.

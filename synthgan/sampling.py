@@ -132,13 +132,13 @@ class Sampler:
         -------
         Tensor, shape (rows, variables), int64
         """
-        begun = known.any(1)
-        out = torch.empty_like(codes)
-        for rows in (begun, ~begun):  # what is said of rows at their beginning is special
-            if bool(rows.any()):
-                given = codes[rows], known[rows], groups, uniforms[rows], weights
-                out[rows] = self._reveal(*given, None if latents is None else latents[:, rows])[0]
-        return out
+        begun = known.any(1, keepdim=True)
+        out, _ = self._reveal(codes, known, groups, uniforms, weights, latents)
+        if bool(begun.all()) or not bool(begun.any()):
+            return out
+        # rows at their beginning are drawn in another way; all are, lest others change one
+        fresh, _ = self._reveal(codes, torch.zeros_like(known), groups, uniforms, weights, latents)
+        return torch.where(begun, out, fresh)
 
     def _reveal(
         self,
@@ -152,9 +152,9 @@ class Sampler:
     ) -> tuple[Tensor, Tensor]:
         """Return the completed tokens and the log of the mass that the weights left, per row.
 
-        Something is known of each row, or nothing of any. As long as nothing is, the same is said
-        of all rows, and it is said once. To `tally`, of shape (sum of sizes,), it adds how many
-        rows are expected to have each token.
+        Something is known of each row that matters, or nothing of any. As long as nothing is, the
+        same is said of all rows, and it is said once. To `tally`, of shape (sum of sizes,), it adds
+        how many rows are expected to have each token.
         """
         predictor = self.predictor
         empty, fresh = not bool(known.any()), ~known
@@ -164,7 +164,7 @@ class Sampler:
         seen, last = known.sum(1), len(groups) - 1
         for number, group in enumerate(map(list, groups)):
             features = predictor.features(total)
-            chosen, names, shares = None, list(range(len(group))), None
+            chosen, names, shares, alone = None, list(range(len(group))), None, None
             bias, hidden = predictor.bias(), fresh[:, group]
             if self._tie is not None and latents is not None and len(group) > 1:
                 begin = empty and not number
@@ -177,11 +177,15 @@ class Sampler:
                 if shares is None:
                     visible = None if begin else seen / codes.shape[1]
                     tied = self._tie.features_of(features, chosen, visible)
-                    alone = hidden.sum(1, keepdim=True) < 2
-                    features = tied if empty else torch.where(alone, features, tied)
+                    alone = None if empty else hidden.sum(1, keepdim=True) < 2
+                    features = tied if alone is None else torch.where(alone, features, tied)
                     chosen = None
             if shares is None:
                 scores = predictor.scores(features, group, bias)
+                plain = predictor.bias()
+                if alone is not None and bias is not None and plain is not None:
+                    own = (bias - plain).index_select(0, predictor.tokens(group))
+                    scores = scores - torch.where(alone, own, 0.0)
                 sizes = [predictor.sizes[j] for j in group]
                 shares = Shares.of(scores, sizes, [weights[j] for j in group])
             else:
@@ -344,17 +348,16 @@ class Sampler:
         weights: Sequence[Tensor | None],
     ) -> tuple[Tensor, Tensor]:
         """Draw the confined variables of a block in sequence, resampling by the mass left."""
-        most = LOGITS // (CANDIDATES * max(self.generator.sizes[j] for j in restricted))
-        most = min(max(most, 16), _RESTRICTED_ROWS)
-        if len(codes) > most:
-            cut = (torch.split(cells, most) for cells in (codes, known))
+        copies = CANDIDATES if len(restricted) > 1 else 1
+        at_once = self._at_once(restricted, copies, _RESTRICTED_ROWS)
+        if len(codes) > at_once:
+            cut = (torch.split(cells, at_once) for cells in (codes, known))
             found = [
                 self._draw_restricted(rng, some, there, restricted, weights)
                 for some, there in zip(*cut, strict=True)
             ]
             return torch.cat([rows for rows, _ in found]), torch.cat([there for _, there in found])
         rows = len(codes)
-        copies = CANDIDATES if len(restricted) > 1 else 1
         tall, tall_known = codes.repeat(copies, 1), known.repeat(copies, 1)
         groups = [[j] for j in restricted]
         uniforms = self._uniforms(rng, rows * copies)
@@ -376,8 +379,17 @@ class Sampler:
         """Estimate the log-probability that a row satisfies a condition, by 1,024 draws."""
         uniforms = self._uniforms(numpy_generator(seed, "condition"), _TRIALS)
         groups = [[j] for j in restricted]
-        _, log_mass = self._reveal(*self._nothing(_TRIALS), groups, uniforms, weights)
-        return float(log_mass.logsumexp(0) - np.log(_TRIALS))
+        masses = [
+            self._reveal(*self._nothing(len(part)), groups, part, weights)[1]
+            for part in torch.split(uniforms, self._at_once(restricted, 1, _TRIALS))
+        ]
+        return float(torch.cat(masses).logsumexp(0) - np.log(_TRIALS))
+
+    def _at_once(self, restricted: Sequence[int], copies: int, most: int) -> int:
+        """Return how many rows are confined at once, `copies` of each, so that logits fit."""
+        if len(restricted) == 1:  # all rows have the same
+            return most
+        return min(max(LOGITS // (copies * max(self.generator.sizes)), 16), most)
 
     @torch.no_grad()
     def log_likelihood(

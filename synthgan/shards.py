@@ -27,7 +27,7 @@ from synthgan._runtime import logger, seed_from
 from synthgan.conditions import MISSING
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
-from synthgan.files import digest_of_file, read_text, write_atomically, write_text
+from synthgan.files import digest_of_file, read_text, sweep, write_atomically, write_text
 
 __all__ = ["sample_shards"]
 
@@ -124,7 +124,8 @@ def sample_shards(
     loaded = _loaded(path, digest, device)
     if not hasattr(loaded, "sample_iter"):
         raise ModelFileError(f"{model} holds a {type(loaded).__name__}, which draws no shards.")
-    next(loaded.sample_iter(1, conditions=conditions, steps=steps, random_state=0))  # may refuse
+    asked = {"conditions": conditions, "steps": steps, "random_state": 0}
+    next(loaded.sample_iter(n_samples, batch_rows=1, **asked))  # may refuse
     wanted = {
         "model": digest,
         "version of synthgan": importlib.metadata.version("synthgan"),
@@ -172,6 +173,8 @@ def sample_shards(
                         f"A worker died {tries} times, perhaps for want of memory; take fewer "
                         f"workers. {folder} keeps what is done: the same call goes on."
                     ) from None
+    for name in names:
+        sweep(home / name)  # what workers left that were killed
     manifest["files"] = dict(sorted(files.items()))
     _save(home, manifest)
     return manifest

@@ -390,7 +390,11 @@ def test_public_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*argv, "--gate", str(gate)]) == 3
     (outcome,) = json.loads(capsys.readouterr().out)["gate"]["outcomes"]
     assert (outcome["passed"], outcome["measured"], outcome["reason"]) == (False, None, "")
-    assert main([*argv, "--card", str(folder / "card.json")]) == 2
+    argv += ["--card", str(folder / "public.json")]
+    assert main([*argv, "--model", str(folder / "m.synthgan")]) == 2
+    assert main(argv) == 0
+    card = (folder / "public.json").read_text("utf-8")
+    assert not any(column in card for column in COLUMNS)
 
 
 def test_cards_are_verified(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -428,6 +432,21 @@ def test_check(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) ->
     codes = [main(["check", str(model), str(path), "--json"]) for path in (old, moved)]
     assert codes[1] == 3
     assert "'sex' is missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--junit", "j.xml"], "--junit"),
+        (["--card", "card.html"], "ends in .md or .json"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    folder: Path, more: list[str], match: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["evaluate", str(folder / "train.parquet"), str(folder / "holdout.csv"), "--quiet"]
+    assert main([*argv, *more]) == 2
+    assert match in capsys.readouterr().err
 
 
 def test_shadow_models(folder: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

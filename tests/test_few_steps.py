@@ -46,6 +46,18 @@ def classes():
     return network.eval().requires_grad_(False)
 
 
+def test_each_row_has_the_shifts_of_its_own_stage(classes):
+    visible = torch.tensor([0.1, 0.25, 1 / 3, 0.5, 2 / 3, 0.7, 0.99, 1.0, 0.34])
+    features = torch.randn(9, 16, generator=torch_generator(0, "features"))
+    chosen = torch.arange(9) % 5
+    found = classes.features_of(features, chosen, visible)
+    for row in range(9):
+        shift = classes.shifts(float(visible[row]))[chosen[row]]
+        torch.testing.assert_close(found[row], features[row] + shift)
+    nothing = classes.features_of(features, chosen, None)
+    torch.testing.assert_close(nothing, features + classes.shifts(0.0)[chosen])
+
+
 def by_enumeration(generator, classes, known, group):
     """Return the probabilities of the cells of a group, class by class, shape (rows,)."""
     seen = torch.zeros(4, dtype=torch.bool)

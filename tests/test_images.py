@@ -121,8 +121,9 @@ def test_case47_bad_labels(labels, message):
         ([GRAY[0], GRAY[1, :5]], r"image 1 is 5 x 8 gray, but image 0 is 9 x 8 gray.*size="),
         ([GRAY[0], RGB[0]], "image 1 is 9 x 8 RGB, but image 0 is 9 x 8 gray"),
         ([GRAY[0], np.zeros(3, np.uint8)], r"image 1 has shape \(3,\)"),
-        (GRAY.astype(np.int64) * 1000, "int64, but must be uint8"),
-        (-GRAY.astype(np.int64), "int64, but must be uint8"),
+        (GRAY.astype(np.int64) * 1000, "int64 beyond 0 to 255"),
+        (-GRAY.astype(np.int64), "int64 beyond 0 to 255"),
+        ([3, 4], "image 0 is a int"),
         (7, "must be an array"),
         ("nowhere", "No such file"),
     ],
@@ -148,6 +149,53 @@ def test_case47_what_is_normalised_is_said_once():
         warnings.simplefilter("error")
         assert read_images(GRAY > 99).pixels.max() == 255  # two values need no warning
         assert (read_images(GRAY.astype(np.int32)).pixels[..., 0] == GRAY).all()
+
+
+def test_the_type_alone_says_how_many_bits_there_are():
+    """One bright image must not darken the others, of which a private fit promises nothing."""
+    wide = GRAY.astype(np.int64)
+    assert (read_images(wide).pixels == GRAY[..., None]).all()
+    wide[0, 0, 0] = 256
+    with pytest.raises(DataError, match="beyond 0 to 255"):
+        read_images(wide)
+    for order in "<>":
+        with pytest.warns(DataWarning, match="divided by 257"):
+            found = read_images((GRAY.astype(np.uint16) * 257).astype(f"{order}u2"))
+        assert (found.pixels == GRAY[..., None]).all()
+
+
+def test_lists_of_paths_and_of_arrays(tmp_path):
+    paths = write_images(tmp_path / "set", GRAY)
+    for source in (paths, [str(path) for path in paths], list(GRAY)):
+        assert (read_images(source).pixels == GRAY[..., None]).all()
+
+
+def test_missing_labels_in_a_list():
+    with pytest.raises(DataError, match="Image 1 has a missing label"):
+        read_images(GRAY[:3], ["cat", float("nan"), "dog"])
+    with pytest.raises(DataError, match="Image 2 has a missing label"):
+        read_images(GRAY[:3], [1, 2, None])
+
+
+def test_what_lies_beside_the_classes(tmp_path):
+    write_images(tmp_path / "set", GRAY, LABELS)
+    (tmp_path / "set" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "set" / "cat" / "._0.png").write_bytes(b"no image")
+    assert len(read_images(tmp_path / "set")) == len(GRAY)
+    write_png(tmp_path / "set" / "stray.png", GRAY[0][..., None])
+    with pytest.raises(DataError, match="beside the folders"):
+        read_images(tmp_path / "set")
+    with pytest.raises(DataError, match="share a folder"):
+        write_images(tmp_path / "more", GRAY[:2], ["a/b", "a_b"])
+
+
+def test_a_failed_read_leaves_warnings_alone(tmp_path):
+    for k, side in enumerate((8, 9)):
+        write_png(tmp_path / f"{k}.png", np.zeros((side, side, 1), np.uint8))
+    with pytest.raises(DataError, match="to make them alike"):
+        read_images(tmp_path)
+    with pytest.warns(UserWarning, match="still heard"):
+        warnings.warn("still heard", stacklevel=1)
 
 
 def test_sizes_and_colours_are_changed_only_on_demand(tmp_path):
@@ -228,7 +276,7 @@ def test_contact_sheet_and_png(tmp_path):
 
 
 def test_folders_are_whole_or_absent(tmp_path, monkeypatch):
-    write_images(tmp_path / "set", GRAY, ["../up", "a/b", "..", "", "ok", "ok"])
+    write_images(tmp_path / "set", GRAY, ["../up", "a/b", "..", "ok", "ok", "ok"])
     assert sorted(p.name for p in (tmp_path / "set").iterdir()) == ["_", "_up", "a_b", "ok"]
     with pytest.raises(DataError, match="not an empty folder"):
         write_images(tmp_path / "set", GRAY)

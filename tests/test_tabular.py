@@ -20,7 +20,7 @@ from fixtures import QUICK, mixed_table, tiny_gan
 
 from synthgan import Schema, TabularGAN, TrainingOptions, infer_schema, load_model
 from synthgan.estimators.table_form import default_width
-from synthgan.exceptions import DataError, ParameterError
+from synthgan.exceptions import ConditionError, DataError, ParameterError
 
 ignore_data_warnings = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
 
@@ -200,6 +200,36 @@ def test_numbers_of_numpy_are_parameters_too(tmp_path: Path) -> None:
     gan.fit(mixed_table().drop(columns="patient")).save(tmp_path / "m.synthgan")
     again = load_model(tmp_path / "m.synthgan")
     assert (again.width, again.min_count, again.options["steps"]) == (32, 5, 20)
+    json.dumps(gan.describe())
+
+
+@ignore_data_warnings
+def test_keys_run_out_with_an_error_and_not_before() -> None:
+    rng = np.random.default_rng(0)
+    keys = rng.permutation(np.arange(1, 61)).astype("int8")
+    gan = tiny_gan().fit(pd.DataFrame({"key": keys, "x": rng.random(60)}))
+    assert gan.sample(1, random_state=0)["key"].tolist() == [1]
+    assert gan.sample(127, random_state=0)["key"].is_unique
+    for draw in (gan.sample, lambda n: next(gan.sample_iter(n))):
+        with pytest.raises(DataError, match=r"'key' .int8. has room for 127 different keys"):
+            draw(128)
+
+
+def test_cells_that_do_not_fit_into_the_type_are_no_condition() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n": rng.integers(0, 90, 300).astype("int8"), "b": rng.random(300) < 0.5})
+    gan = tiny_gan().fit(frame)
+    with pytest.raises(ConditionError, match="'n' is int64, the model has int8") as caught:
+        gan.impute(pd.DataFrame({"n": [300, 5], "b": [True, None]}))
+    assert "300" not in str(caught.value)
+
+
+@ignore_data_warnings
+def test_unnamed_targets_of_polars() -> None:
+    polars = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    gan = tiny_gan().fit(polars.DataFrame({"x": rng.random(200)}), polars.Series(rng.random(200)))
+    assert gan.target_ == "target"
 
 
 @pytest.mark.parametrize(

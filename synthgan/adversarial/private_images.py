@@ -103,7 +103,7 @@ def fit_images_by_sgd(
         for module in (generator, critic)
     ]
     ema = Ema(generator, options.ema)
-    shares = torch.from_numpy(private.counts / private.counts.sum())
+    shares = torch.from_numpy(private.counts / private.counts.sum()).float().to(device)
     expected = options.sample_rate * float(private.counts.sum())
 
     def on_real(parameters: Mapping[str, Tensor], image: Tensor, condition: Tensor) -> Tensor:

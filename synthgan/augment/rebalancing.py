@@ -17,7 +17,7 @@ from synthgan.conditions import MISSING, parse_conditions
 from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.tables import read_alike
 from synthgan.exceptions import ConditionError, ParameterError
-from synthgan.io import read_frame, read_table, read_with_container
+from synthgan.io import read_frame, read_table, read_with_container, without_views
 
 __all__ = ["Rebalanced", "decouple", "rebalance"]
 
@@ -251,7 +251,8 @@ def _drawn(
         if not count:
             continue
         try:
-            rows = model.sample(int(count), conditions=cell, random_state=seed + k)
+            own = numpy_generator(seed, "cell", k)
+            rows = model.sample(int(count), conditions=cell, random_state=own)
         except ConditionError as error:
             raise ConditionError(f"No row can have {cell}: {error}") from error
         part, container = read_with_container(rows)
@@ -259,7 +260,7 @@ def _drawn(
     assert container is not None
     order = numpy_generator(seed, "order").permutation(n_samples)
     table = (
-        _without_views(
+        without_views(
             pa.concat_tables(parts, promote_options="permissive")  # empty parts have no types
         )
         .combine_chunks()
@@ -280,15 +281,6 @@ def _drawn(
         pairs=pairs,
         warning=_warning(columns, pairs, named, listed),
     )
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """Return a table that `take` can be asked of: it knows no views of strings."""
-    plain = [
-        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(plain))
 
 
 def _counts(wanted: Shares, total: int) -> npt.NDArray[np.int64]:

@@ -40,6 +40,7 @@ DOMAIN_HELP = """\
 a domain says what is known of the columns without the data. Fill in for each column:
   levels    ["a", "b", ...]: all of them; others count as missing
   bounds    [0, 120]: what lies beyond is moved to them
+            (what stays null is bought with a tenth of the budget of the fit)
 and, if you want,
   bins      20, or inner edges [18, 30, 65]
   spikes    [0]: numbers that are kept apart

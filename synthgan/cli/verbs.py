@@ -116,7 +116,7 @@ def domain(args: argparse.Namespace) -> Answer:
         raise DataError(f"{args.output} exists; remove it first, lest your levels be lost.")
     _require_folder(args.output)
     write_text(args.output, json.dumps(found, indent=1) + "\n")
-    _say(args, f"wrote {args.output}: fill in the levels and bounds, which are null")
+    _say(args, f"wrote {args.output}: fill in the levels and bounds; what stays null costs budget")
     return Answer({"output": str(args.output), **found})
 
 
@@ -132,6 +132,8 @@ def ledger(args: argparse.Namespace) -> Answer:
         _require_folder(args.file)
         begin = DifferentialPrivacy(args.epsilon, args.delta, unit=args.unit, ledger=args.file)
         return Answer(begin.open_ledger().to_dict(), f"wrote {args.file}")
+    if (args.epsilon, args.delta, args.unit) != (None, None, None):
+        raise UsageError("--epsilon, --delta and --unit belong to ledger init.")
     if not args.file.exists():
         raise DataError(f"There is no ledger {args.file}.")
     found = Ledger(args.file).to_dict()
@@ -183,6 +185,8 @@ def _sample_shards(args: argparse.Namespace) -> Answer:
     """Draw the files of a folder."""
     from synthgan.shards import sample_shards
 
+    if args.workers is not None and args.engine == "ray":
+        raise UsageError("--workers is for processes; a cluster of Ray has its own.")
     if args.excel_safe:
         raise UsageError("--excel-safe is for CSV; a folder holds Parquet files.")
     schema = _table_model(args).schema_
@@ -208,18 +212,21 @@ def evaluate(args: argparse.Namespace) -> Answer:
     from synthgan.evaluate.report import Report
     from synthgan.files import write_text
 
-    if args.public and args.card is not None:
-        raise UsageError("--card writes scores as they were measured, --public none; choose one.")
+    if args.junit is not None and args.gate is None:
+        raise UsageError("--junit writes the answer of a --gate, which is not given.")
+    if args.card is not None and args.card.suffix.lower() not in (".json", ".md"):
+        raise UsageError(f"--card {args.card}: the name of a card ends in .md or .json.")
+    if args.public and args.card is not None and args.model is not None:
+        raise UsageError("The card of a model tells of its columns, which --public leaves out.")
     for path in (args.html, args.json_path, args.junit, args.card):
         if path not in (None, "-"):
             _require_folder(Path(path))
     gate = None if args.gate is None else Gate.read(args.gate)
     report = _evaluated(args, _settings(args))
-    if args.card is not None:
-        _write_card(args, report)
     result = None if gate is None else gate.check(report)
     if args.public:
         report, result = report.public(), None if result is None else result.public()
+    measured = report
     if result is not None:
         report = Report({**report.to_dict(), "gate": result.to_dict()})
     if args.html is not None:
@@ -230,11 +237,13 @@ def evaluate(args: argparse.Namespace) -> Answer:
     elif args.json_path is not None:
         report.to_json(args.json_path)
         _say(args, f"wrote {args.json_path}")
-    if result is None:
-        return Answer(report.to_dict(), str(report))
-    if args.junit is not None:
+    if args.junit is not None and result is not None:
         write_text(args.junit, result.to_junit_xml())
         _say(args, f"wrote {args.junit}")
+    if args.card is not None:
+        _write_card(args, measured)
+    if result is None:
+        return Answer(report.to_dict(), str(report))
     return Answer(report.to_dict(), f"{report}\n\n{result}", 0 if result.passed else REFUSED)
 
 
@@ -265,6 +274,11 @@ def _evaluated(args: argparse.Namespace, settings: dict[str, Any]) -> Any:
             "history": gan.history_,
             "privacy": None if said == "no formal guarantee" else said,
         }
+        if n_shadows and extra["privacy"] is not None:
+            raise UsageError(
+                "A model file does not hold the domain of a private fit, so shadow models cannot "
+                "be fitted like it; in Python, give evaluate() a shadow_recipe."
+            )
         if n_shadows:
             extra |= {"shadow_recipe": _recipe(gan), "shadow_models": n_shadows}
     elif n_shadows:
@@ -309,6 +323,8 @@ def distances(args: argparse.Namespace) -> Answer:
     from synthgan.privacy.distances import measure_distances
 
     domain = args.domain
+    if domain is not None and args.model is not None:
+        raise UsageError("--domain and --model both say what the columns hold; choose one.")
     if domain is None:
         if args.model is None:
             raise UsageError("Give --domain, or the --model that was fitted under privacy.")

@@ -226,6 +226,20 @@ class TableEncoder:
                 arrays.append(coder.decode(tokens, uniforms[:, i], within))
         return pa.Table.from_arrays(arrays, names=list(self.schema.names))
 
+    def require_keys(self, rows: int) -> None:
+        """Raise if the type of a column of keys has no room for so many rows.
+
+        Raises
+        ------
+        DataError
+        """
+        for column, coder in zip(self.schema, self.coders, strict=True):
+            if isinstance(coder, IdentifierCoder) and rows > coder.capacity:
+                raise DataError(
+                    f"Column {column.name!r} ({column.type}) has room for {coder.capacity:,} "
+                    "different keys; sample fewer rows, or fit a wider type."
+                )
+
     def to_dict(self) -> list[dict[str, Any]]:
         """Return a JSON-able list, one entry per column."""
         return [coder.to_dict() for coder in self.coders]

@@ -68,7 +68,8 @@ class IdentifierCoder:
             pattern: tuple[str, ...] = ("sequence",) if counted else ("digits", str(digits))
         else:
             pattern = _text_pattern(present.cast(pa.large_string()), column.min_count)
-        return cls(column, pattern, bool(values.null_count))
+        found = cls(column, pattern, bool(values.null_count))
+        return found if found.capacity >= len(present) else replace(found, pattern=("sequence",))
 
     @classmethod
     def declared(cls, column: Column) -> IdentifierCoder:
@@ -78,7 +79,7 @@ class IdentifierCoder:
 
     @property
     def capacity(self) -> float:
-        """How many different keys there are: of narrow integers, not many."""
+        """How many rows have different keys: of narrow integers, not many."""
         target = self.column.arrow_type
         if not pa.types.is_integer(target):
             return inf
@@ -124,23 +125,15 @@ class IdentifierCoder:
         codes : ndarray of int
             Tokens of the rows.
         seed : int
-            Seed of the sample; another seed gives other keys.
-
-        Raises
-        ------
-        DataError
-            If the type of the column has no room for so many.
+            Seed of the sample; another seed gives other keys. From row :attr:`capacity` on, keys
+            repeat.
         """
-        if rows.max(initial=0) >= self.capacity:
-            raise DataError(
-                f"Column {self.column.name!r} ({self.column.type}) has room for "
-                f"{self.capacity:,} different keys; sample fewer rows, or fit a wider type."
-            )
         missing = codes == self.missing_token if self.has_missing else np.zeros(len(rows), bool)
         target = self.column.arrow_type
         if self.pattern[0] in ("sequence", "digits"):
             first, spread = self._first_and_spread()
-            return pa.array(first + _scatter(rows, spread, seed), mask=missing).cast(target)
+            keys = first + _scatter(rows % int(self.capacity), spread, seed)
+            return pa.array(keys, mask=missing).cast(target)
         texts = _write(self.pattern, rows, seed)
         plain = pa.array(texts, type=pa.string(), mask=missing)
         if pa.types.is_dictionary(target):  # with room for more keys than the table had

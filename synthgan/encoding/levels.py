@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.exceptions import DataError
+from synthgan.io import plain_values
 from synthgan.schema import Column
 
 #: What a pooled rare level of a text column is shown as when ``rare="placeholder"``.
@@ -44,7 +45,7 @@ class LevelCoder:
     @classmethod
     def fit(cls, column: Column, values: pa.ChunkedArray) -> LevelCoder:
         """Count the levels of a column and keep those that are frequent or declared."""
-        plain = _plain(values)
+        plain = plain_values(values)
         counts = plain.value_counts()
         names, sizes = counts.field("values"), counts.field("counts").to_numpy()
         present = names.is_valid().to_numpy(zero_copy_only=False)
@@ -72,7 +73,7 @@ class LevelCoder:
 
         Those count as missing, or as the last level if no cell may be missing.
         """
-        plain = _plain(values)
+        plain = plain_values(values)
         if plain.type != self.levels.type:
             plain = plain.cast(self.levels.type, safe=False)
         known = pc.is_in(plain, value_set=self.levels)
@@ -111,7 +112,7 @@ class LevelCoder:
         DataError
             For a missing cell or level where the fitted table had none such.
         """
-        plain = _plain(values)
+        plain = plain_values(values)
         if plain.type != self.levels.type:
             plain = plain.cast(self.levels.type, safe=False)
         codes = pc.index_in(plain, value_set=self.levels).to_numpy(zero_copy_only=False)
@@ -194,14 +195,6 @@ def _missing_or_raise(token: int | None, missing: Array, name: str) -> int:
 
 def _value_type(arrow_type: pa.DataType) -> pa.DataType:
     return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-
-
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_dictionary(values.type):
-        return values.cast(values.type.value_type)
-    if pa.types.is_string_view(values.type):
-        return values.cast(pa.large_string())
-    return values
 
 
 def _declared(column: Column, value_type: pa.DataType) -> pa.Array:

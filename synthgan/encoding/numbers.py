@@ -110,7 +110,7 @@ class NumberCoder:
         """
         missing = values.is_null().to_numpy(zero_copy_only=False)
         codes = np.zeros(len(values), np.int64)
-        numbers = self.scale.to_numbers(values.drop_null())
+        numbers = self.scale.to_numbers(values.drop_null(), nearest=True)
         low, high = self.extremes
         codes[~missing] = self.encode_numbers(np.clip(numbers, low, high))
         outside = int(((numbers < low) | (numbers > high)).sum())

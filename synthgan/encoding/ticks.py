@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.exceptions import SchemaError
+from synthgan.io import plain_values
 from synthgan.schema import Column
 
 Array = np.ndarray[Any, Any]
@@ -61,7 +62,13 @@ class Scale:
                     "a finite bound."
                 )
             return cls(column, 0, 1, _decimals(floats))
-        ticks = _to_ticks(column, present)
+        try:
+            ticks = _to_ticks(column, present)
+        except pa.ArrowInvalid:
+            raise SchemaError(
+                f"Column {column.name!r} has numbers beyond 64 bits with a sign; cast it to "
+                'float64, or declare it kind="categorical" or kind="identifier".'
+            ) from None
         if not len(ticks):
             return cls(column, 0, 1, 0)
         step = 1
@@ -99,10 +106,16 @@ class Scale:
         """Half the distance of neighbouring values, as an offset; 0 for unrounded floats."""
         return 0.5 if not pa.types.is_floating(self.column.arrow_type) else 0.0
 
-    def to_numbers(self, values: pa.ChunkedArray) -> Array:
-        """Return non-missing cells as float64 offsets, shape (rows,)."""
+    def to_numbers(self, values: pa.ChunkedArray, *, nearest: bool = False) -> Array:
+        """Return non-missing cells as float64 offsets, shape (rows,).
+
+        What the type of the column cannot hold raises, or, with `nearest`, becomes what is next to
+        it.
+        """
         if pa.types.is_floating(self.column.arrow_type):
             return _to_float(values)
+        if nearest:
+            values = _nearest(values, self.column.arrow_type)
         return (_to_ticks(self.column, values) - self.base) / self.step
 
     def round(self, numbers: Array) -> Array:
@@ -117,11 +130,17 @@ class Scale:
 
         None if there is no value in the range.
         """
-        if self.decimals is not None:
-            factor = 10.0**self.decimals
-            low = float(np.ceil(low * factor - 1e-6) / factor)
-            high = float(np.floor(high * factor + 1e-6) / factor)
+        low, high = self._on_grid(low, np.ceil), self._on_grid(high, np.floor)
         return (low, high) if low <= high else None
+
+    def _on_grid(self, end: float, towards: Any) -> float:
+        """Return a number if it is a value of the column but for rounding, or the next one."""
+        if self.decimals is None or not np.isfinite(end):
+            return end
+        width, near = 10.0**-self.decimals, float(np.round(end, self.decimals))
+        if abs(near - end) <= max(1e-6 * width, 4 * float(np.spacing(abs(end)))):
+            return near
+        return float(towards(end / width) * width)
 
     def to_cells(self, numbers: Array, missing: Array) -> pa.Array:
         """Return offsets as an Arrow array of the column's type; masked cells are missing."""
@@ -202,13 +221,27 @@ def _to_ticks(column: Column, values: pa.ChunkedArray) -> Array:
     if pa.types.is_decimal(target):
         return _decimal_ticks(values, target.scale, column.name)
     if pa.types.is_integer(target):  # other rows may lie beyond a narrow type
-        wide = values if pa.types.is_unsigned_integer(values.type) else values.cast(pa.int64())
-        return wide.to_numpy().astype(np.int64)
+        return values.cast(pa.int64()).to_numpy()
     if values.type != target:
         values = values.cast(target)
     if pa.types.is_temporal(target):
         values = values.cast(pa.int32() if target.bit_width == 32 else pa.int64())
     return values.to_numpy().astype(np.int64)
+
+
+def _nearest(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    """Return cells as a type can hold them; what becomes of a cell depends on no other cell."""
+    values = plain_values(values)
+    if pa.types.is_integer(target):
+        cells = values.to_numpy()
+        if cells.dtype.kind == "f":
+            cells = np.clip(np.rint(cells), -(2.0**62), 2.0**62)
+        elif cells.dtype.kind == "u":
+            cells = np.minimum(cells, 2**62)
+        return pa.chunked_array([pa.array(cells.astype(np.int64))])
+    if pa.types.is_decimal(target) and pa.types.is_floating(values.type):
+        values = pc.round(values, ndigits=target.scale)
+    return values.cast(target, safe=False)
 
 
 def _decimal_ticks(values: pa.ChunkedArray, scale: int, name: str) -> Array:

@@ -124,7 +124,11 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
         if self.checkpoint is None:
             return run, seed
         parameters = self.get_params(deep=False)
-        facts = {k: repr(v) for k, v in parameters.items() if k not in _NOT_LEARNED}
+        facts = {
+            name: repr(value.item() if isinstance(value, np.generic) else value)
+            for name, value in parameters.items()
+            if name not in _NOT_LEARNED
+        }
         facts |= {"data": digest_of(*data), "estimator": type(self).__name__}
         facts["version of synthgan"] = importlib.metadata.version("synthgan")
         fixed = isinstance(self.random_state, numbers.Integral)

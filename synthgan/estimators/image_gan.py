@@ -94,8 +94,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
     Attributes
     ----------
     generator_, critic_ : nn.Module
-        The trained networks; the generator has averaged weights. ``critic_`` is None with
-        `privacy`.
+        The trained networks; the generator has averaged weights. ``critic_`` is None if a private
+        fit had none.
     privacy_ : dict or None
         What a private fit promises (``"text"``), and what it was charged.
     classes_ : list

@@ -67,7 +67,7 @@ class ImageTranslator(BaseSynthesizer):
         File that keeps the state of the fit, about every half minute. If the process dies, the same
         call goes on from there, to the same model. It is removed when the model is saved.
     width : int, default 16
-        Channels at the full size.
+        Channels at half the full size.
     depth : int, default 2
         Residual units in the middle.
     options : dict, TranslationOptions or None, default None

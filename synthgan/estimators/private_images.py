@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 from synthgan.adversarial.private_images import PrivateSgdOptions, fit_images_by_sgd
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.image_presets import draw_networks
-from synthgan.exceptions import DataError, ParameterError
+from synthgan.exceptions import DataError, DataWarning, ParameterError
 from synthgan.images import ImageSet
 from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.pixels import as_bytes, to_tensor
@@ -93,7 +94,7 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
         if not privacy.discovery:
             raise DataError("The classes are not declared, and discovery=0 buys none.")
         left -= privacy.discovery * rho
-        door = PrivateTable(pa.table({"label": pa.array(labels.tolist())}), ledger)
+        door = PrivateTable(pa.table({"label": _cells(labels)}), ledger)
         classes = door.levels("label", privacy.discovery * rho, delta)
     elif labels is not None:
         classes = _declared(privacy)
@@ -106,7 +107,7 @@ def fit_images_privately(found: ImageSet, privacy: DifferentialPrivacy) -> Image
         codes, max(len(classes), 1), radius, (1 - _NORM - _SECOND) * left
     )
     small = min(found.size[0], _SIDE), min(found.size[1], _SIDE)
-    second, deviation = private.second_moment(small, radius, _SECOND * left)
+    second, deviation = private.second_moment(codes, small, radius, _SECOND * left)
     counts = np.maximum(counts, 1.0)
     generator = _generator(found, sums / counts[:, None], counts, second, deviation, small)
     public = ["size and channels of the images"] + ([] if bought or labels is None else ["classes"])
@@ -207,7 +208,20 @@ def _codes(
 ) -> npt.NDArray[np.int64]:
     if labels is None:
         return np.zeros(n_images, np.int64)
-    found = pd.Index(classes).get_indexer(pd.Index(labels.tolist()))
+    cells = labels.tolist()
+    if classes and cells and isinstance(cells[0], str) is not isinstance(classes[0], str):
+        raise DataError(
+            f"Labels are of type {type(cells[0]).__name__}, the levels of the domain of type "
+            f"{type(classes[0]).__name__}."
+        )
+    found = pd.Index(classes).get_indexer(pd.Index(cells))
+    if outside := int((found < 0).sum()):
+        warnings.warn(
+            f"{outside} images are of no class of the domain; they do not count. (This number has "
+            "no noise: it is for the holder of the data.)",
+            DataWarning,
+            stacklevel=4,
+        )
     return np.asarray(found, np.int64)
 
 
@@ -218,6 +232,13 @@ def _checked_labels(found: ImageSet, privacy: DifferentialPrivacy) -> npt.NDArra
     if found.labels is None or (isinstance(found.labels, np.ndarray) and found.labels.ndim == 1):
         return found.labels
     raise ParameterError("Under differential privacy, images have one class each, or no labels.")
+
+
+def _cells(labels: npt.NDArray[Any]) -> pa.Array:
+    try:
+        return pa.array(labels.tolist())
+    except pa.ArrowException:
+        raise DataError("Labels are of several types; make them all texts, or all ints.") from None
 
 
 def _declared(privacy: DifferentialPrivacy) -> list[Any]:

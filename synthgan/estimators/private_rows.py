@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
+from synthgan._runtime import on_device
 from synthgan.checkpoint import Part, state_of
 from synthgan.encoding import TableEncoder
 from synthgan.exceptions import DataError, DataWarning, SchemaError
+from synthgan.io import plain_values
 from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.privacy import DifferentialPrivacy, check_delta, statement
@@ -86,7 +89,7 @@ def fit_privately(
     ParameterError, SchemaError, DataError, BudgetError
         Before anything is released.
     """
-    check_delta(privacy, table.num_rows)
+    check_delta(privacy, _count_units(table, privacy.unit))
     ledger = privacy.open_ledger()
     private = PrivateTable(table, ledger, unit=privacy.unit, max_rows=privacy.max_rows)
     schema, undeclared = _domain(private, privacy, never_missing)
@@ -101,6 +104,11 @@ def fit_privately(
         found = discover(schema, private, rho_of_domain, delta_of_levels)
         return {"schema": found.to_dict(), "charges": ledger.entries[begun:]}
 
+    if target is not None and target not in schema:
+        raise DataError(f"target={target!r} is not a column of the domain.")
+    declared = tuple(column for column in schema if column.is_declared)
+    if declared:  # what is wrong with them is said before anything is bought
+        TableEncoder.declared(Schema(declared))
     begun = len(ledger.entries)
     domain: dict[str, Any] = {"schema": schema.to_dict(), "charges": []}
     if undeclared:
@@ -108,13 +116,12 @@ def fit_privately(
     encoder = TableEncoder.declared(Schema.from_dict(domain["schema"]))
     active = [j for j, size in enumerate(encoder.sizes) if size > 1]
     sizes = [encoder.sizes[j] for j in active]
-    if target is not None and target not in encoder.schema:
-        raise DataError(f"target={target!r} is not a column of the domain.")
     place = None if target is None else encoder.index(target)
     target_variable = active.index(place) if place in active else None
     counts = _Counts()
 
     def ask_counts() -> dict[str, Any]:
+        ledger.require(rho - rho_of_domain)
         outside = private.bind(encoder)
         found = {column.name for column in undeclared}  # bought bounds are meant to cut
         _warn_outside({name: n for name, n in outside.items() if name not in found})
@@ -130,16 +137,26 @@ def fit_privately(
         return {"charges": ledger.entries[before:]}
 
     charges = [*domain["charges"], *_once(run, "counts", {"counts": counts}, ask_counts)["charges"]]
-    generator = MixtureGenerator(sizes, options.rows).to(device)
-    n_rows, history = 0.0, []
-    if sizes:
+
+    def fitted(device: torch.device) -> tuple[MixtureGenerator, float, list[dict[str, Any]]]:
+        generator = MixtureGenerator(sizes, options.rows).to(device)
+        if not sizes:
+            return generator, 0.0, []
         result, n_rows = fit_marginals(
             generator, counts.found, target_variable, options, seed=seed, run=run
         )
-        history = result.history
+        return generator, n_rows, result.history
+
+    generator, n_rows, history = on_device(device, fitted)
     generator.eval().requires_grad_(False)
     said = _said(privacy, rho, undeclared, charges)
     return Release(encoder, generator, history, round(n_rows), said)
+
+
+def _count_units(table: pa.Table, unit: str | None) -> int:
+    if unit is None or unit not in table.column_names:
+        return int(table.num_rows)
+    return int(pc.count_distinct(plain_values(table[unit]), mode="all").as_py())
 
 
 def _domain(
@@ -159,6 +176,12 @@ def _domain(
         if column.missing is None and column.name in never_missing:
             schema = schema.replace(column.name, missing=False)
     undeclared = [column for column in schema if not column.is_declared]
+    for column in undeclared:
+        if column.kind == "constant":
+            raise SchemaError(
+                f"Column {column.name!r} is declared constant, which does not say its value; give "
+                "its level or its bounds, or leave the column out."
+            )
     if undeclared and not privacy.discovery:
         what = "bounds" if undeclared[0].is_numeric else "levels"
         raise SchemaError(

@@ -61,7 +61,7 @@ def train_rows(
     run : Run
     """
     n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
-    width = width or default_width(n_rows, sum(sizes))
+    width = int(width or default_width(n_rows, sum(sizes)))
     generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH, options.dropout)
     generator.reset(
         torch_generator(seed, "weights"), smoothed_shares(torch.from_numpy(codes), sizes).log()

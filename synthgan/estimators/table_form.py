@@ -256,7 +256,7 @@ def _join(table: pa.Table, container: Container, y: Any) -> tuple[pa.Table, Cont
     if y is None:
         return table, container
     name = getattr(y, "name", None)
-    name = "target" if name is None else name
+    name = "target" if name is None or name == "" else name  # polars has no None
     frame = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y))
     if frame.ndim != 1 or len(frame) != table.num_rows:
         raise DataError(f"y has {len(frame)} values for {table.num_rows} rows.")

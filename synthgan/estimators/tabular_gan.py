@@ -229,8 +229,8 @@ class TabularGAN(BaseSynthesizer):
             y,
             target,
             schema=self.schema,
-            min_count=self.min_count,
-            max_tokens=self.max_tokens,
+            min_count=int(self.min_count),
+            max_tokens=None if self.max_tokens is None else int(self.max_tokens),
             max_rows=self.max_rows,
             progress=bool(self.verbose),
         )

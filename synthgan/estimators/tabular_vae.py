@@ -259,7 +259,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
             def error(latents: Tensor, rows: Tensor) -> Tensor:
                 with autocast(device, precision):
                     logits = decoder(latents)
-                return -token_log_likelihood(logits, tokens[rows]).mean()
+                return -token_log_likelihood(logits, tokens[rows].long()).mean()
 
             held_out, kept = split_rows(len(codes), seed)
             usual = AutoencoderOptions.for_rows(len(codes), sum(form.sizes))

@@ -67,7 +67,7 @@ def statistics_of_classes(
 
 
 def _mean_auc(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]) -> Statistic:
-    """Return the mean one-versus-rest AUC over the classes of `y`."""
+    """Return the mean one-versus-rest AUC over the classes of `y` that have weight."""
     present = list(np.unique(y))
     if len(present) == 2 and set(present) == set(classes):
         present = present[1:]  # the two curves mirror each other
@@ -76,7 +76,12 @@ def _mean_auc(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any
         weighted_auc(probability[:, column[c]] if c in column else np.zeros(len(y)), y == c)
         for c in present
     ]
-    return lambda weights: float(np.mean([curve(weights) for curve in curves]))
+
+    def mean(weights: Weights) -> float:
+        known = [auc for curve in curves if np.isfinite(auc := curve(weights))]
+        return float(np.mean(known)) if known else np.nan
+
+    return mean
 
 
 def _log_loss(probability: Floats, classes: npt.NDArray[Any], y: npt.NDArray[Any]) -> Statistic:

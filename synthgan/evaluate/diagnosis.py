@@ -18,7 +18,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.learners import blocks, quietly
 from synthgan.evaluate.measure import Setting
 from synthgan.evaluate.score import Score
-from synthgan.evaluate.tables import Table
+from synthgan.evaluate.tables import Table, listed
 
 __all__ = ["Finding", "diagnose", "read_history"]
 
@@ -29,6 +29,8 @@ MIN_EXPECTED = 15
 MIN_NAMED_ROWS = 10
 MAX_ROWS = 20_000
 MAX_NAMED = 5
+#: Levels of a column that are looked at in pairs; all others count as one.
+_MOST_LEVELS = 200
 N_REGIONS = 20
 #: How far held-out images may look generated to a critic: 0 as real as learned ones, 1 as samples.
 MAX_OVERFIT = 0.6
@@ -109,12 +111,6 @@ def diagnose(
 # --- tables --------------------------------------------------------------------------------------
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:MAX_NAMED])
-    rest = len(names) - MAX_NAMED
-    return shown if rest <= 0 else f"{shown} and {rest} more"
-
-
 def _constant_columns(train: Table, table: Table) -> list[Finding]:
     names = [
         column.name
@@ -123,7 +119,7 @@ def _constant_columns(train: Table, table: Table) -> list[Finding]:
     ]
     if not names:
         return []
-    message = f"{_listed(names)} hold a single value, but vary in train."
+    message = f"{listed(names)} hold a single value, but vary in train."
     advice = "Fit longer (more steps, or a larger max_time); sample with more steps."
     return [Finding("constant column", "warning", message, advice, tuple(names))]
 
@@ -138,7 +134,10 @@ def _missing_levels(train: Table, table: Table) -> list[Finding]:
         gone = np.flatnonzero((found == 0) & (expected >= MIN_EXPECTED))
         if len(gone):
             named = [column.levels[k] for k in gone if counts[k] >= MIN_NAMED_ROWS]
-            texts.append(f"{column.name!r} lacks {_listed(named)}")
+            hidden = len(gone) - len(named)
+            rest = [f"{hidden} rare level{'s' * (hidden > 1)}"] if hidden else []
+            parts = [listed(named), *rest] if named else rest
+            texts.append(f"{column.name!r} lacks {' and '.join(parts)}")
             names.append(column.name)
     if not texts:
         return []
@@ -174,8 +173,10 @@ def _missing_pairs(train: Table, table: Table) -> list[Finding]:
 
 def _quarters(a: npt.NDArray[Any], b: npt.NDArray[Any], kind: str) -> tuple[Ints, Ints, int]:
     if kind == "categorical":
-        n = int(max(a.max(), b.max())) + 2
-        return np.where(a < 0, n - 1, a), np.where(b < 0, n - 1, b), n
+        # levels are in order of frequency; those beyond the first ones are too rare to be missed
+        n = min(int(max(a.max(), b.max())), _MOST_LEVELS) + 2
+        x, y = (np.where(v < 0, n - 1, np.minimum(v, _MOST_LEVELS)) for v in (a, b))
+        return x, y, n
     present = a[~np.isnan(a)]
     cuts = np.unique(np.quantile(present, [0.25, 0.5, 0.75])) if len(present) else np.empty(0)
     x, y = (np.where(np.isnan(v), len(cuts) + 1, np.searchsorted(cuts, v)) for v in (a, b))

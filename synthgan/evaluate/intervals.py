@@ -24,6 +24,7 @@ __all__ = [
     "clopper_pearson",
     "difference_of_means",
     "fold_bounds",
+    "folds",
     "jackknife_interval",
     "mean_interval",
     "t_interval",
@@ -103,6 +104,12 @@ def clipped(
 def fold_bounds(n_rows: int) -> npt.NDArray[np.int64]:
     """Return where the folds of `n_rows` shuffled rows begin and end; shape (N_FOLDS + 1,)."""
     return np.linspace(0, n_rows, N_FOLDS + 1).astype(np.int64)
+
+
+def folds(n_rows: int) -> list[npt.NDArray[np.bool_]]:
+    """Return masks of the rows that stay when one fold of shuffled rows is left out."""
+    bounds, rows = fold_bounds(n_rows), np.arange(n_rows)
+    return [(rows < bounds[k]) | (rows >= bounds[k + 1]) for k in range(N_FOLDS)]
 
 
 def jackknife_interval(value: float, left_out: Floats) -> Interval | None:

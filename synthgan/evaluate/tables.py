@@ -6,7 +6,7 @@ codes with -1 for missing, one numbering for all tables, most frequent level fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "Tables",
     "infer_task",
+    "listed",
     "read_alike",
     "read_named",
     "read_tables",
@@ -195,6 +196,7 @@ def read_tables(
     if holdout is not None:
         frames["holdout"] = read_named("holdout", holdout)
     names = list(frames["train"].columns)
+    target = None if target is None else str(target)
     forced = _named_columns(categorical, names)
     chosen = _choose_task(frames["train"], target, task)
     if chosen == "classification":
@@ -306,7 +308,7 @@ def read_named(table: str, data: Any) -> pd.DataFrame:
     names = [_printable(label) for label in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DataError(f"The {table} table has repeated column names: {_listed(repeated)}.")
+        raise DataError(f"The {table} table has repeated column names: {listed(repeated)}.")
     if not names or not len(frame):
         raise DataError(f"The {table} table has {len(frame)} rows and {len(names)} columns.")
     return frame.set_axis(pd.Index(names), axis=1).reset_index(drop=True)
@@ -316,16 +318,17 @@ def _require_columns(table: str, found: list[str], expected: list[str]) -> None:
     missing = [name for name in expected if name not in set(found)]
     extra = [name for name in found if name not in set(expected)]
     if missing or extra:
-        parts = [f"lacks {_listed(missing)}"] if missing else []
-        parts += [f"has the extra {_listed(extra)}"] if extra else []
+        parts = [f"lacks {listed(missing)}"] if missing else []
+        parts += [f"has the extra {listed(extra)}"] if extra else []
         raise DataError(
             f"The {table} table must have the columns of the train table; it {' and '.join(parts)}."
         )
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names in quotes: the first ones, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _named_columns(categorical: Iterable[str] | None, names: list[str]) -> set[str]:
@@ -334,7 +337,7 @@ def _named_columns(categorical: Iterable[str] | None, names: list[str]) -> set[s
     forced = {str(name) for name in categorical or ()}
     unknown = sorted(forced - set(names))
     if unknown:
-        raise DataError(f"categorical names no column of the train table: {_listed(unknown)}.")
+        raise DataError(f"categorical names no column of the train table: {listed(unknown)}.")
     return forced
 
 

@@ -63,10 +63,14 @@ def measure(setting: Setting, table: Table) -> Measurement:
     fake = _skills(setting, table)
     control = _control(setting)
     ones = np.ones(len(control), dtype=np.int64)
-    kept = [k for k in real if k in fake and real[k](ones) > MIN_SKILL]
-    if not kept:
-        reason = "no column can be predicted from the others"
+    kept = [k for k in real if real[k](ones) > MIN_SKILL]
+    if not kept or len(table) < MIN_ROWS:
+        reason = f"needs at least {MIN_ROWS} synthetic rows"
+        reason = reason if kept else "no column can be predicted from the others"
         return Measurement([Score.not_computable(name, reason, "higher", 1.0)])
+
+    for k in kept:
+        fake.setdefault(k, lambda weights: 0.0)  # of a single value, nothing can be learned
 
     def utility(weights: npt.NDArray[np.int64]) -> float:
         ratios = [max(fake[k](weights), 0.0) / max(real[k](weights), 1e-9) for k in kept]

@@ -8,6 +8,7 @@ References
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def tstr(setting: Setting, table: Table) -> Measurement:
         latter over RMSE). Intervals come from 200 bootstrap resamples of the test rows, the same
         for both parts of a ratio.
     """
-    found = _predict(setting, table, REPORTED)
+    found = _predict(setting, [table], REPORTED)
     if isinstance(found, str):
         scores = _absent("tstr", setting, found)
         scores += [
@@ -95,8 +96,7 @@ def augmented(setting: Setting, table: Table) -> Measurement:
     ``augmentation_gain_{learner}`` is the main statistic minus that of train rows alone (for RMSE
     the other way round), with a paired bootstrap interval.
     """
-    both = setting.train.stack(table)
-    found, alone = _predict(setting, both, REPORTED), _trained_on_train(setting)
+    found, alone = _predict(setting, [setting.train, table], REPORTED), _trained_on_train(setting)
     if isinstance(found, str) or isinstance(alone, str):
         reason = found if isinstance(found, str) else str(alone)
         return Measurement(_absent("augmented", setting, reason))
@@ -131,8 +131,8 @@ def ranking(setting: Setting, table: Table) -> Measurement:
         few = f"needs {MIN_RANKING_ROWS} rows in each table"
         return Measurement([Score.not_computable("ranking_agreement", few, "higher", 1.0)])
     rest = RANKED[len(REPORTED) :]
-    rest_on_train = setting.once("ranking", lambda: _predict(setting, setting.train, rest))
-    parts = [_predict(setting, table, RANKED), _trained_on_train(setting), rest_on_train]
+    rest_on_train = setting.once("ranking", lambda: _predict(setting, [setting.train], rest))
+    parts = [_predict(setting, [table], RANKED), _trained_on_train(setting), rest_on_train]
     reason = next((part for part in parts if isinstance(part, str)), None)
     if reason is not None:
         return Measurement([Score.not_computable("ranking_agreement", reason, "higher", 1.0)])
@@ -172,7 +172,7 @@ def groups(setting: Setting, table: Table) -> Measurement:
         per group.
     """
     name, direction, _ = STATISTICS[_task(setting)][0]
-    found, alone = _predict(setting, table, ("boosting",)), _trained_on_train(setting)
+    found, alone = _predict(setting, [table], ("boosting",)), _trained_on_train(setting)
     if isinstance(found, str) or isinstance(alone, str) or setting.control is None:
         reason = found if isinstance(found, str) else str(alone)
         return Measurement([Score.not_computable("worst_group_loss", reason, "lower", 0.0)])
@@ -240,7 +240,7 @@ class Prediction:
 
 def _trained_on_train(setting: Setting) -> dict[str, Prediction] | str:
     found: dict[str, Prediction] | str = setting.once(
-        "utility of train", lambda: _predict(setting, setting.train, REPORTED)
+        "utility of train", lambda: _predict(setting, [setting.train], REPORTED)
     )
     return found
 
@@ -250,34 +250,48 @@ def _task(setting: Setting) -> Task:
 
 
 def _predict(
-    setting: Setting, train: Table, learners: Sequence[str]
+    setting: Setting, tables: Sequence[Table], learners: Sequence[str]
 ) -> dict[str, Prediction] | str:
-    """Return the predictions of models trained on `train`, or why there are none."""
+    """Return the predictions of models trained on all of some tables, or why there are none.
+
+    Of each table as many rows are taken, and the same, as if it were the only one.
+    """
     target, task = str(setting.target), _task(setting)
     if setting.control is None:
         return "needs a holdout of real rows"
-    train, test = _with_target(train, target), _with_target(setting.control, target)
+    limit = row_limit(len(tables[0].columns), MAX_TRAIN_ROWS)
+    parts = [
+        _with_target(table, target).sample(limit, numpy_generator(setting.seed, "utility rows"))
+        for table in tables
+    ]
+    train, test = functools.reduce(Table.stack, parts), _with_target(setting.control, target)
     reason = _obstacle(train, test, target, task)
     if reason is not None:
         return reason
-    train = train.sample(
-        row_limit(len(train.columns), MAX_TRAIN_ROWS),
-        numpy_generator(setting.seed, "utility rows"),
-    )
     x_train, x_test, codes, _ = features(train.drop(target), test.drop(target))
     minority = _minority(setting.train[target]) if task == "classification" else None
     result = {}
     for learner in learners:
         model = make_learner(learner, setting.booster, task, codes, setting.seed)
-        rows = np.arange(len(x_train))
-        if learner not in _FAST:
-            rows = rows[:: -(-len(rows) // MAX_SLOW_ROWS)]
+        most = len(x_train) if learner in _FAST else MAX_SLOW_ROWS
+        rows = _some_of_each(parts, most, setting.seed)
         with quietly():
             statistics = _statistics(
                 model, task, x_train[rows], train[target][rows], x_test, test[target], minority
             )
         result[learner] = Prediction(statistics, len(test))
     return result
+
+
+def _some_of_each(parts: Sequence[Table], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of at most so many rows of each part, in the stack of all parts."""
+    chosen, start = [], 0
+    for part in parts:
+        count = min(len(part), most)
+        rows = numpy_generator(seed, "slow rows").choice(len(part), count, replace=False)
+        chosen.append(start + np.sort(rows))
+        start += len(part)
+    return np.concatenate(chosen)
 
 
 def _with_target(table: Table, target: str) -> Table:

@@ -15,8 +15,8 @@ from synthgan.evaluate.score import Score
 
 __all__ = ["HEADLINES", "LIMITS", "has_power", "in_words", "overall", "verdict"]
 
-#: Warning levels of attacks, on the worse end of the interval: amber above the first, red above
-#: the second.
+#: Warning levels of attacks: amber if the worse end of the interval is above the first, red if the
+#: value is above the second.
 LIMITS = {
     "membership_auc": (0.55, 0.60),
     "membership_tpr_at_1pct_fpr": (0.03, 0.06),

@@ -89,11 +89,21 @@ def _channels_last(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _one(image: Any, name: str) -> Pixels:
+    from PIL import Image
+
     if isinstance(image, np.ndarray):
         if image.ndim not in (2, 3):
             raise DataError(f"{name} has shape {image.shape}, not (height, width[, channels]).")
         return _eight_bit(_channels_last(image[None]), name)[0]
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+    if not isinstance(image, Image.Image):
+        if hasattr(image, "__array__"):
+            return _one(np.asarray(image), name)
+        raise DataError(
+            f"{name} is a {type(image).__name__}; images are arrays, paths or of Pillow."
+        )
+    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+        return _eight_bit(np.asarray(image).clip(0, 2**16 - 1).astype(np.uint16)[..., None], name)
+    if image.mode == "F":
         return _eight_bit(np.asarray(image)[..., None], name)
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))[..., None]
@@ -104,10 +114,17 @@ def _one(image: Any, name: str) -> Pixels:
 
 def _eight_bit(array: npt.NDArray[Any], name: str) -> Pixels:
     """Return uint8 without transparency; the last axis holds channels."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind == "i" and array.size and array.min() >= 0 and array.max() < 2**16:
-        array = array.astype(np.uint8 if array.max() <= 255 else np.uint16)
+    if (array.dtype.kind in "iu" and array.dtype.itemsize > 2) or array.dtype == np.int16:
+        # the type decides, and not the largest value: one image must not rescale the others
+        if array.size and not 0 <= array.min() <= array.max() <= 255:
+            raise DataError(
+                f"{name}: values are {array.dtype} beyond 0 to 255; cast them to uint8, or to "
+                "uint16 if they have 16 bits."
+            )
+        array = array.astype(np.uint8)
     if array.dtype == np.uint16:
         warnings.warn("16-bit images were divided by 257.", DataWarning, stacklevel=2)
         array = (array // 257).astype(np.uint8)

@@ -149,6 +149,8 @@ def _open(source: Any, split: str) -> tuple[Any, Any]:
         return source, None
     if isinstance(source, (str, os.PathLike)):
         return _open_path(Path(source), split)
+    if isinstance(source, Sequence) and source and isinstance(source[0], (str, os.PathLike)):
+        return _opened([Path(file) for file in source]), None
     if isinstance(source, Iterable):
         return ((f"image {k}", image) for k, image in enumerate(source)), None
     raise DataError(
@@ -175,16 +177,25 @@ def _open_path(path: Path, split: str) -> tuple[Any, Any]:
 
 
 def _open_folder(path: Path) -> tuple[Iterator[tuple[str, Any]], Any]:
-    classes = sorted(part for part in path.iterdir() if part.is_dir())
+    parts = sorted(part for part in path.iterdir() if not part.name.startswith((".", "__")))
+    classes = [part for part in parts if part.is_dir()]
     folders = classes or [path]
-    files = [
-        sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES) for folder in folders
-    ]
+    files = [_images_in(folder) for folder in folders]
     empty = next((f.name for f, found in zip(folders, files, strict=True) if not found), None)
     if empty is not None:
         raise DataError(f"The folder {empty!r} has no images ({', '.join(SUFFIXES)}).")
+    if classes and _images_in(path):
+        raise DataError(f"{path} has images beside the folders of its classes; move them into one.")
     names = np.repeat([folder.name for folder in folders], [len(found) for found in files])
     return _opened([f for found in files for f in found]), names if classes else None
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    )
 
 
 def _opened(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
@@ -198,7 +209,6 @@ def _opened(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
                     if image.width * image.height > MAX_PIXELS:
                         raise DataError(f"{file} holds more than {MAX_PIXELS:,} pixels; shrink it.")
                     image.load()
-                    yield str(file), image
         except FileNotFoundError:
             raise DataError(f"No such image: {file}.") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -208,6 +218,7 @@ def _opened(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
         except Exception as error:  # decoders raise whatever they trip over
             kind = type(error).__name__
             raise DataError(f"{file} is no image that can be read ({kind}).") from None
+        yield str(file), image  # outside, where warnings are those of who reads
 
 
 _NPZ_NAMES = [
@@ -258,6 +269,8 @@ def _labels(labels: Any, n_images: int) -> Any:
         found: Any = labels.reset_index(drop=True).rename(columns=str)
         gone = found.isna().any(axis=1).to_numpy()
     else:
+        if isinstance(labels, (list, tuple)) and all(np.ndim(label) == 0 for label in labels):
+            labels = pd.Series(list(labels))  # NumPy would write missing ones as text
         found = labels.to_numpy() if isinstance(labels, pd.Series) else np.asarray(labels)
         if found.ndim not in (1, 2):
             raise DataError(f"Labels must have one or two dimensions, got {found.ndim}.")

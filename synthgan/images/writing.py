@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from synthgan.exceptions import DataError
 from synthgan.files import write_atomically
@@ -96,6 +97,10 @@ def write_images(
     classes = found.labels if isinstance(found.labels, np.ndarray) else None
     if classes is not None and classes.ndim != 1:
         classes = None
+    if classes is not None:
+        folders = {label: _folder_name(label) for label in pd.unique(classes)}
+        if len(set(folders.values())) < len(folders):
+            raise DataError("Two classes would share a folder, since names of files are plain.")
     names = [
         Path("" if classes is None else _folder_name(classes[k])) / f"{prefix}_{k:0{digits}d}.png"
         for k in range(len(found))

@@ -43,10 +43,10 @@ class MixtureGenerator(nn.Module):
         self.register_buffer("hidden", hidden, persistent=False)
 
     def reset(self, generator: torch.Generator, shares: Tensor) -> None:
-        """Draw the starting values around the logs of the shares of all tokens."""
+        """Draw the starting values, on the CPU, around the logs of the shares of all tokens."""
+        drawn = torch.empty(self.table.shape).normal_(0.0, 0.5, generator=generator)
         with torch.no_grad():
-            self.table.normal_(0.0, 0.5, generator=generator)
-            self.table.add_(shares.clamp_min(1e-6).log())
+            self.table.copy_(drawn + shares.cpu().clamp_min(1e-6).log())
 
     def log_shares(self) -> Tensor:
         """Return the log-probabilities of all tokens in each latent row, (width, sum of sizes)."""

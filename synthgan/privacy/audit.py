@@ -19,6 +19,7 @@ from scipy.stats import binom
 
 from synthgan._runtime import numpy_generator, seed_from
 from synthgan.encoding import TableEncoder
+from synthgan.exceptions import ParameterError
 from synthgan.privacy.accounting import rho_of
 from synthgan.privacy.ledger import Ledger
 from synthgan.privacy.plan import marginals_to_measure
@@ -89,7 +90,16 @@ def audit_noise(
     Returns
     -------
     AuditResult
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer than two guesses, or more of them than canaries.
     """
+    if not 2 <= guesses <= canaries:
+        raise ParameterError(
+            f"audit_noise: guesses must lie in [2, canaries = {canaries}]; got {guesses}."
+        )
     encoder = TableEncoder.declared(schema)
     rng = numpy_generator(seed_from(random_state), "canaries")
     tokens = np.column_stack([rng.integers(0, size, canaries) for size in encoder.sizes])

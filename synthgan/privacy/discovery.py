@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synthgan.exceptions import SchemaError
+from synthgan.io import holds_text, value_type_of
 from synthgan.privacy.private_table import LOG_EDGES, PrivateTable
 from synthgan.schema import Column, Schema
 
@@ -28,7 +29,7 @@ def schema_of_types(types: pa.Schema, unit: str | None) -> Schema:
     ----------
     types : pyarrow.Schema
     unit : str or None
-        Column that says whose row it is: an identifier.
+        Column that says whose row it is: an identifier, or left out if its type has no new keys.
 
     Raises
     ------
@@ -37,6 +38,9 @@ def schema_of_types(types: pa.Schema, unit: str | None) -> Schema:
     """
     columns = []
     for name, arrow_type in zip(types.names, types.types, strict=True):
+        value = value_type_of(arrow_type)
+        if name == unit and not (pa.types.is_integer(value) or holds_text(value)):
+            continue  # of floats or dates, no new keys can be made
         kind = "identifier" if name == unit else _kind(name, arrow_type)
         columns.append(Column(name, kind, str(arrow_type)))
     return Schema(tuple(columns))
@@ -54,7 +58,7 @@ def domain_template(types: pa.Schema, unit: str | None) -> dict[str, Any]:
 
 
 def _kind(name: str, arrow_type: pa.DataType) -> str:
-    value = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    value = value_type_of(arrow_type)
     if pa.types.is_boolean(value):
         return "boolean"
     if pa.types.is_dictionary(arrow_type):
@@ -63,7 +67,7 @@ def _kind(name: str, arrow_type: pa.DataType) -> str:
         return "integer"
     if pa.types.is_floating(value):
         return "float"
-    if pa.types.is_string(value) or pa.types.is_large_string(value):
+    if holds_text(value):
         return "categorical"
     if pa.types.is_decimal(value):
         return "decimal"

@@ -42,7 +42,10 @@ def clipped_sum(
     gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
     for start in range(0, len(images), _MICRO_BATCH):
         part = slice(start, start + _MICRO_BATCH)
-        found = gradient(held, images[part], conditions[part])
+        found = {
+            name: torch.nan_to_num(grads, nan=0.0, posinf=0.0, neginf=0.0)  # not even one may pass
+            for name, grads in gradient(held, images[part], conditions[part]).items()
+        }
         norm = torch.stack([g.flatten(1).square().sum(1) for g in found.values()]).sum(0).sqrt()
         factor = (clip / norm.clamp_min(1e-12)).clamp(max=1.0)
         for name, grads in found.items():

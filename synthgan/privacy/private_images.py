@@ -70,9 +70,11 @@ class PrivateImages:
         return noisy[:, :-1] / parts[0] * radius, noisy[:, -1] / parts[1]
 
     def second_moment(
-        self, size: tuple[int, int], radius: float, rho: float
+        self, codes: npt.NDArray[np.int64], size: tuple[int, int], radius: float, rho: float
     ) -> tuple[Floats, float]:
-        """Return the sum of ``x x'`` over all images in gray, made smaller, and its noise.
+        """Return the sum of ``x x'`` over images in gray, made smaller, and its noise.
+
+        Images with a code of -1 do not count.
 
         Returns
         -------
@@ -80,7 +82,7 @@ class PrivateImages:
         float
             Deviation of the noise off the diagonal.
         """
-        small = _smaller(self._within(radius).reshape(-1, *self.shape), size)
+        small = _smaller(self._within(radius)[codes >= 0].reshape(-1, *self.shape), size)
         scale = math.sqrt(
             small.shape[1] / self._flat.shape[1]
         )  # means are shorter than their parts
@@ -122,11 +124,15 @@ def _on_grid(features: Floats) -> Floats:
     return np.asarray(np.trunc(features * _GRID) / _GRID)
 
 
+def _windows(n: int, parts: int) -> list[slice]:
+    """Return so many windows over `n` pixels, as adaptive pooling has them."""
+    return [slice(k * n // parts, -(-(k + 1) * n // parts)) for k in range(parts)]
+
+
 def _smaller(images: Floats, size: tuple[int, int]) -> Floats:
     """Return averages over patches of gray images, as vectors."""
     gray = images.mean(axis=3)
-    rows = np.array_split(np.arange(gray.shape[1]), size[0])
-    columns = np.array_split(np.arange(gray.shape[2]), size[1])
+    rows, columns = (_windows(n, k) for n, k in zip(gray.shape[1:], size, strict=True))
     by_row = np.stack([gray[:, part].mean(axis=1) for part in rows], axis=1)
     both = np.stack([by_row[:, :, part].mean(axis=2) for part in columns], axis=2)
     return np.asarray(both.reshape(len(images), -1))

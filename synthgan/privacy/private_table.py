@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from synthgan.encoding import TableEncoder
 from synthgan.encoding.ticks import Scale
 from synthgan.exceptions import DataError, ParameterError
+from synthgan.io import plain_values, without_views
 from synthgan.privacy import mechanisms
 from synthgan.privacy.accounting import sigma_of
 from synthgan.privacy.ledger import Ledger
@@ -215,7 +216,7 @@ class PrivateTable:
         sigma = self.sigma(1, rho)
         threshold = self.max_rows + sigma * float(norm.isf(delta / self.max_rows)) + 1
         self._charge(rho, 1, f"levels of {name!r}", delta, threshold=threshold)
-        counted = _plain(self._table[name].drop_null()).value_counts()
+        counted = plain_values(self._table[name].drop_null()).value_counts()
         counted = counted.take(pc.sort_indices(counted.field("values")))  # noise knows no order
         names, counts = counted.field("values"), counted.field("counts").to_numpy()
         noisy = mechanisms.discrete_gaussian(counts.astype(np.int64), sigma)
@@ -261,18 +262,13 @@ def count_cells(codes: Counts, sizes: Sequence[int], marginal: Marginal) -> Coun
     return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
 
 
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    dictionary = pa.types.is_dictionary(values.type)
-    return values.cast(values.type.value_type) if dictionary else values
-
-
 def _at_most(table: pa.Table, unit: str, max_rows: int) -> pa.Table:
     """Return at most so many rows of each unit, drawn by a secret key and not by their order."""
     if unit not in table.column_names:
         raise DataError(f"unit={unit!r} is not a column of the table.")
     if max_rows < 1:
         raise ParameterError(f"max_rows must be at least 1; got {max_rows}.")
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    frame = without_views(table).to_pandas(types_mapper=pd.ArrowDtype)
     plain = frame.astype("string").fillna("")
     order = pd.util.hash_pandas_object(plain, index=False, hash_key=secrets.token_hex(8))
     place = order.groupby(frame[unit], dropna=False).rank(method="first")

@@ -41,7 +41,16 @@ def test_case34_missing_level(people, other_people):
 def test_rare_level_names_stay_inside(people):
     train = pd.DataFrame({"c": ["a"] * 500 + ["secret"] * 9})
     synthetic = pd.DataFrame({"c": ["a"] * 5000})
-    assert "secret" not in names(train, synthetic)["missing levels"].message
+    message = names(train, synthetic)["missing levels"].message
+    assert "secret" not in message
+    assert "'c' lacks 1 rare level." in message
+
+
+def test_pairs_of_columns_with_many_levels():
+    rng = np.random.default_rng(0)
+    keys = [[f"{name}{k}" for k in rng.permutation(30_000)] for name in "ab"]
+    half = [pd.DataFrame({"a": keys[0][k::2], "b": keys[1][k::2]}) for k in range(2)]
+    assert "missing pairs" not in names(*half)
 
 
 def test_case34_missing_pair(people, other_people):

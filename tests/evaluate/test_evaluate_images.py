@@ -198,6 +198,12 @@ def test_ways_from_one_image_to_another_are_shown(tmp_path):
             evaluate_images(TRAIN.pixels, FRESH.pixels, level="quick", interpolations=bad)
 
 
+def test_synthetic_images_may_be_sorted_by_class():
+    images = FRESH.take(np.argsort(FRESH.labels, kind="stable"))
+    report = evaluate_images(TRAIN.take(np.arange(200)), images, holdout=HOLDOUT, level="quick")
+    assert report.scores["cas_ratio"].value > 0.8
+
+
 def test_what_cannot_be_computed_says_why():
     bare = evaluate_images(TRAIN.pixels, FRESH.pixels, level="quick")
     assert "holdout" in bare.scores["cas_accuracy"].reason
@@ -208,6 +214,9 @@ def test_what_cannot_be_computed_says_why():
     one = ImageSet(TRAIN.pixels, np.zeros(len(TRAIN), int))
     report = evaluate_images(one, FRESH, holdout=HOLDOUT, level="quick")
     assert "one class" in report.scores["cas_accuracy"].reason
+    named = ImageSet(HOLDOUT.pixels, HOLDOUT.labels.astype(str))
+    report = evaluate_images(TRAIN, FRESH, holdout=named, level="quick")
+    assert "labels of one type" in report.scores["cas_accuracy"].reason
     same = np.zeros((100, 8, 8), np.uint8)
     constant = evaluate_images(same, same, holdout=same, level="quick")
     assert constant.scores["exact_match_rate"].value == 1.0

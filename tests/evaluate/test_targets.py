@@ -67,3 +67,11 @@ def test_classes_that_the_synthetic_table_lacks_count_as_guesses(people, other_p
     kept, lost = (look(people, t, other_people)[1]["job"] for t in (fresh, other_levels))
     assert kept["synthetic"] > 0.5
     assert lost["synthetic"] < 0.1
+
+
+def test_a_column_of_one_value_keeps_no_utility(people, other_people):
+    whole, _ = look(people, other_people, other_people)
+    for lost in (30.0, np.nan):
+        score, rows = look(people, other_people.assign(age=lost), other_people)
+        assert rows["age"]["synthetic"] == 0.0
+        assert score.value < whole.value - 0.1

@@ -2,6 +2,7 @@
 
 import pytest
 
+from synthgan.exceptions import ParameterError
 from synthgan.privacy import mechanisms
 from synthgan.privacy.audit import audit_noise
 from synthgan.schema import Column, Schema
@@ -28,6 +29,12 @@ def test_right_noise_is_not_refuted(epsilon):
     assert found.passed
     assert found.largest > 4
     assert "not refuted" in str(found)
+
+
+@pytest.mark.parametrize("guesses", [0, 1, 101])
+def test_guesses_must_differ(guesses):
+    with pytest.raises(ParameterError, match="guesses must lie in"):
+        audit_noise(DOMAIN, 1.0, 1e-5, canaries=100, guesses=guesses)
 
 
 def test_too_little_noise_is_found_out(monkeypatch):

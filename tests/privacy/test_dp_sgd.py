@@ -115,6 +115,23 @@ def test_one_image_changes_the_sum_by_no_more_than_the_clip(monkeypatch):
     assert 0.01 < float((sums[0] - sums[1]).norm()) <= 0.3 + 1e-5
 
 
+def test_a_gradient_that_is_not_finite_counts_as_none(monkeypatch):
+    monkeypatch.setattr(mechanisms, "secure_normals", np.zeros)
+    monkeypatch.setattr(mechanisms, "secure_uniforms", np.zeros)
+    critic = ResidualCritic((8, 8), 1, 0, 4)
+    critic.reset(torch.Generator().manual_seed(0))
+    images = torch.from_numpy(IMAGES[:5]).float()[:, None] / 127.5 - 1
+    images[2] = torch.inf
+
+    def loss(parameters, image, condition):
+        found = torch.func.functional_call(critic, dict(parameters), (image[None], condition[None]))
+        return found.squeeze(0)
+
+    private, _ = gradients(images, clip=0.3)
+    found = private.sum(loss, dict(critic.named_parameters()))
+    assert all(torch.isfinite(value).all() for value in found.values())
+
+
 def gan(options=SHORT, epsilon=8.0, **more):
     settings = {"width": 4, "random_state": 0, "verbose": 0, **more}
     privacy = DifferentialPrivacy(epsilon, 1e-5, domain=CLASSES)

@@ -35,7 +35,7 @@ def test_a_domain_is_written_filled_in_and_used(data, tmp_path, capsys):
         "town": "categorical",
         "age": "integer",
     }
-    assert "fill in the levels and bounds" in capsys.readouterr().err
+    assert "what stays null costs budget" in capsys.readouterr().err
     assert main(["domain", "init", str(data), "-o", str(domain)]) == 1
     fit = ["fit", str(data), "-o", str(model), "--epsilon", "4", "--delta", "1e-5"]
     fit += ["--domain", str(domain), "--unit", "who", "--max-rows", "3", "--seed", "0", "--quiet"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from synthgan import TabularGAN, load_model
+from synthgan.encoding import TableEncoder
 from synthgan.exceptions import (
     BudgetError,
     DataError,
@@ -16,6 +17,7 @@ from synthgan.exceptions import (
     ParameterError,
     SchemaError,
 )
+from synthgan.io import read_table
 from synthgan.marginals import MarginalOptions
 from synthgan.options import TrainingOptions
 from synthgan.privacy import DifferentialPrivacy, Ledger, mechanisms
@@ -87,6 +89,43 @@ def test_conditions_imputation_and_scores():
     assert FITTED.score(people(300, seed=2)) > FITTED.score(odd) + 0.5
     one, many = (FITTED.sample(2000, steps=steps, random_state=2) for steps in (1, 4))
     assert one["sick"].mean() == pytest.approx(many["sick"].mean(), abs=0.06)
+
+
+def test_what_is_wrong_is_said_before_anything_is_bought(tmp_path):
+    """A domain with an undeclared column makes a fit buy; it must not buy in vain."""
+    ledger = tmp_path / "ledger"
+    half = DOMAIN.replace("town", levels=None)
+    never = dataclasses.replace(DOMAIN["town"], kind="constant", levels=None)
+    cases = [
+        (half, {"target": "typo"}, DataError),
+        (half.replace("age", bounds=(9, 0)), {}, SchemaError),
+        (Schema((DOMAIN["age"], never, *DOMAIN.columns[2:])), {}, SchemaError),
+    ]
+    for domain, settings, error in cases:
+        with pytest.raises(error):
+            gan(domain=domain, ledger=ledger).fit(people(500), **settings)
+        assert not ledger.exists() or not Ledger(ledger).entries
+    shared = tmp_path / "shared"
+    Ledger(shared, epsilon=2.5, delta=1e-5)
+    gan(epsilon=2.0, ledger=shared).fit(people(500), target="sick")
+    spent = len(Ledger(shared).entries)
+    with pytest.raises(BudgetError):  # enough is left for a part of what it asks, not for all
+        gan(epsilon=2.0, ledger=shared).fit(people(500), target="sick")
+    assert len(Ledger(shared).entries) == spent
+
+
+def test_numbers_that_the_declared_type_does_not_hold_are_moved():
+    table = people(400)
+    other = table.assign(age=table["age"] + 0.4)
+    domain = DOMAIN.replace("age", missing=False)
+    codes = [TableEncoder.declared(domain).confine(read_table(t))[0] for t in (table, other)]
+    np.testing.assert_array_equal(*codes)
+
+
+def test_units_that_are_no_keys_are_not_modelled():
+    table = people(9000).assign(who=np.repeat(np.arange(3000.0), 3))
+    made = gan(domain=None, unit="who", max_rows=3).fit(table)
+    assert "who" not in made.sample(5, random_state=0)
 
 
 def test_arrow_tables_with_a_target():

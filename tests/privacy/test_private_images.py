@@ -13,11 +13,17 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from synthgan import ImageGAN, load_model
-from synthgan.exceptions import BudgetError, ConditionError, DataError, ParameterError
+from synthgan.exceptions import (
+    BudgetError,
+    ConditionError,
+    DataError,
+    DataWarning,
+    ParameterError,
+)
 from synthgan.networks.factors import DISTORTIONS, FactorGenerator
 from synthgan.privacy import DifferentialPrivacy, Ledger, mechanisms
 from synthgan.privacy.accounting import epsilon_of
-from synthgan.privacy.private_images import PrivateImages
+from synthgan.privacy.private_images import PrivateImages, _smaller
 from synthgan.schema import Column, Schema
 
 pytest.importorskip("opendp")
@@ -98,7 +104,7 @@ def test_no_image_changes_an_answer_by_more_than_it_is_charged_for(seed, shape, 
             private = PrivateImages(images[part], ledger)
             private.typical_norm(0.1)
             private.class_sums(codes[part], 3, radius, 0.1)
-            private.second_moment((5, 6), radius, 0.1)
+            private.second_moment(codes[part], (5, 6), radius, 0.1)
     for k, charge in enumerate(ledger.entries):
         gap = np.linalg.norm((sums[k] - sums[k + 3]).astype(float)) / 2.0**20
         assert gap <= charge["sensitivity"] * (1 + 1e-12)
@@ -114,7 +120,7 @@ def test_exact_moments_are_right(monkeypatch):
     sums, counts = private.class_sums(LABELS, 10, 100.0, 0.1)
     assert counts.round().tolist() == np.bincount(LABELS).tolist()
     np.testing.assert_allclose(sums[3], scaled[LABELS == 3].sum(0), atol=0.1)
-    second, deviation = private.second_moment((8, 8), norms.max(), 0.5)
+    second, deviation = private.second_moment(LABELS, (8, 8), norms.max(), 0.5)
     np.testing.assert_allclose(second, scaled.T @ scaled, atol=0.2)
     assert deviation == pytest.approx(norms.max() ** 2 / math.sqrt(2))
 
@@ -185,6 +191,24 @@ def test_what_is_refused(tmp_path):
 
 
 # --- the generator --------------------------------------------------------------------------------
+
+
+def test_images_of_no_declared_class():
+    labels = LABELS.copy()
+    labels[:30] = 77
+    with pytest.warns(DataWarning, match="30 images are of no class"):
+        gan().fit(IMAGES, labels)
+    with pytest.raises(DataError, match="Labels are of type str"):
+        gan().fit(IMAGES, LABELS.astype(str))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 16), (20, 33), (64, 64)])
+def test_smaller_images_are_averages_over_the_same_windows(size):
+    images = np.random.default_rng(0).random((3, *size, 1))
+    pooled = torch.nn.functional.adaptive_avg_pool2d(
+        torch.from_numpy(images).permute(0, 3, 1, 2), (7, 6)
+    )
+    np.testing.assert_allclose(_smaller(images, (7, 6)), pooled.flatten(1), rtol=1e-9)
 
 
 def test_a_generator_without_distortions_has_the_moments_it_is_given():

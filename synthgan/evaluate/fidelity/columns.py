@@ -10,9 +10,8 @@ import pandas as pd
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.intervals import (
-    N_FOLDS,
     clipped,
-    fold_bounds,
+    folds,
     jackknife_interval,
     wilson,
 )
@@ -70,7 +69,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
     train = _shuffled(train.sample(most, numpy_generator(setting.seed, "columns", 0)), setting.seed)
     found = _shuffled(found.sample(most, numpy_generator(setting.seed, "columns", 1)), setting.seed)
     whole = _figures(train, found)
-    cuts = zip(_folds(len(train)), _folds(len(found)), strict=True)
+    cuts = zip(folds(len(train)), folds(len(found)), strict=True)
     left_out = [_figures(train.take(a), found.take(b)).mean(numeric_only=True) for a, b in cuts]
     for name, direction, best in _MEANS:
         if not whole[name].notna().any():
@@ -97,12 +96,6 @@ _WHY_NOT = {
 
 def _shuffled(table: Table, seed: int) -> Table:
     return table.take(numpy_generator(seed, "column folds").permutation(len(table)))
-
-
-def _folds(n_rows: int) -> list[npt.NDArray[np.bool_]]:
-    """Return masks of the rows that stay when one fold is left out."""
-    bounds, rows = fold_bounds(n_rows), np.arange(n_rows)
-    return [(rows < bounds[k]) | (rows >= bounds[k + 1]) for k in range(N_FOLDS)]
 
 
 def _violations(train: Table, table: Table) -> npt.NDArray[np.bool_]:

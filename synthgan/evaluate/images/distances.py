@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.images.setting import ImageSetting
-from synthgan.evaluate.intervals import N_FOLDS, clipped, fold_bounds, jackknife_interval
+from synthgan.evaluate.intervals import clipped, folds, jackknife_interval
 from synthgan.evaluate.measure import Measurement
 from synthgan.evaluate.score import Score
 from synthgan.images import ImageSet
@@ -58,17 +58,12 @@ def measure(setting: ImageSetting, images: ImageSet) -> Measurement:
         b = see(images.pixels[chosen])
         for name, distance in zip(names, (frechet_distance, kernel_distance), strict=True):
             value = distance(a, b)
-            kept = _folds(n_images)
+            kept = folds(n_images)
             ends = jackknife_interval(value, np.array([distance(a[k], b[k]) for k in kept]))
             low = 0.0 if name.startswith("fid") else -np.inf
             ends = None if ends is None else clipped(ends, value, low)
             scores.append(Score(name, value, "lower", 0.0, ends))
     return Measurement(scores)
-
-
-def _folds(n_rows: int) -> list[npt.NDArray[np.bool_]]:
-    bounds, rows = fold_bounds(n_rows), np.arange(n_rows)
-    return [(rows < bounds[k]) | (rows >= bounds[k + 1]) for k in range(N_FOLDS)]
 
 
 def frechet_distance(a: Floats, b: Floats) -> float:

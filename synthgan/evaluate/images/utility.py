@@ -57,6 +57,8 @@ def measure(setting: ImageSetting, images: ImageSet) -> Measurement:
     codes = codes_of(images.labels, setting.classes)
     truth = codes_of(setting.control.labels, setting.classes)
     n_images = min(len(images), len(setting.train))
+    order = numpy_generator(setting.seed, "classified", 1).permutation(len(images))
+    images, codes = images.take(order), codes[order]  # folders are sorted by class
     real = setting.train.take(
         numpy_generator(setting.seed, "classified").permutation(len(setting.train))
     )
@@ -80,7 +82,7 @@ def measure(setting: ImageSetting, images: ImageSet) -> Measurement:
     fits = np.array([(model.predict(images.pixels) == codes) for model in models[3]], float)
     accuracy = [float(part.mean()) for part in hits]
     label = float(fits.mean())
-    ratio_ends = _paired(hits[0], hits[1], accuracy[1])
+    ratio_ends = _paired(hits[0], hits[1], accuracy[1] or 1.0)
     gain_ends = _paired(hits[2], hits[3], 1.0)
     ratio, gain = accuracy[0] / max(accuracy[1], 1e-9), accuracy[2] - accuracy[3]
     values = [accuracy[0], accuracy[1], ratio, label, gain]
@@ -95,6 +97,10 @@ def measure(setting: ImageSetting, images: ImageSet) -> Measurement:
         Score(name, value, direction, best, end)
         for (name, direction, best), value, end in zip(NAMES, values, ends, strict=True)
     ]
+    if not accuracy[1]:
+        name, direction, best = NAMES[2]
+        reason = "a classifier trained on train images is never right"
+        scores[2] = Score.not_computable(name, reason, direction, best)
     rows = [
         {
             "class": str(setting.classes[k]),
@@ -120,8 +126,11 @@ def _obstacle(setting: ImageSetting, images: ImageSet) -> str | None:
         return "train has one class only"
     if min(len(control), len(images), len(setting.train)) < MIN_IMAGES:
         return f"needs {MIN_IMAGES} images of each set"
-    if len(np.unique(codes_of(images.labels, setting.classes))) < 2:
-        return "the synthetic images are of one class only"
+    if not (codes_of(control.labels, setting.classes) >= 0).any():
+        return "no image of the holdout is of a class of train; are their labels of one type?"
+    codes = codes_of(images.labels, setting.classes)
+    if len(np.unique(codes[codes >= 0])) < 2:
+        return "the synthetic images are of one class of train only, or of none"
     return None
 
 
