@@ -217,3 +217,13 @@ def test_what_is_refused(vae: TabularVAE) -> None:
     with pytest.raises(ParameterError, match="n_draws"):
         vae.score_samples(frame, n_draws=0)
     assert clone(vae).get_params() == vae.get_params()
+
+
+@pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
+def test_keys_run_out_with_an_error():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"key": rng.permutation(60).astype("int8"), "x": rng.random(60)})
+    made = tiny_vae().fit(frame)
+    assert made.sample(127, random_state=0)["key"].is_unique
+    with pytest.raises(DataError, match="has room for 127 different keys"):
+        made.sample(128)

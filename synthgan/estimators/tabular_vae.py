@@ -407,6 +407,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         """
         check_is_fitted(self)
         check_number("sample", "n_samples", n_samples, int, 0, 2**31)
+        self.encoder_.require_keys(n_samples)
         seed = seed_from(random_state)
         drawn = self._form.whole(self._rows.draw(self.mixture_.draw(n_samples, seed), seed))
         tables = [
