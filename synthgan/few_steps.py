@@ -118,7 +118,7 @@ class GroupLikelihood:
         ends = torch.tensor(sizes, device=tokens.device).cumsum(0)
         places = tokens[:, list(group)] + ends - ends.new_tensor(sizes)
         total = F.embedding_bag(places, table, mode="sum")
-        return (total + classes.scores(features, total, False).log_softmax(1)).logsumexp(1)
+        return (total + classes.scores(features, None).log_softmax(1)).logsumexp(1)
 
     def _together(
         self,
@@ -137,7 +137,7 @@ class GroupLikelihood:
         """
         asked = torch.zeros(1, tokens.shape[1], device=tokens.device)
         asked[:, list(group)] = 1.0
-        total = classes.scores(features, asked, True).log_softmax(1)
+        total = classes.scores(features, asked).log_softmax(1)
         shifts = classes.shifts(n_known / tokens.shape[1])
         for j in group:
             part = self.predictor.parts[j]

@@ -1,4 +1,4 @@
-"""From a trained generator to rows: hidden columns are revealed group by group.
+"""From a trained generator to rows, also under conditions, and what is likely.
 
 Rows are drawn in blocks (:mod:`synthgan.blocks`). A block of a sample depends on the seed and its
 first row alone, so the rows do not depend on how many are asked for, nor on batch sizes, threads or
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator, widest
+from synthgan.completion import Completer
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.predictor import Predictor, converted
+from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.networks.shares import Shares
 from synthgan.options import LOGITS
 from synthgan.schedules import Schedule, random_groups
 
-__all__ = ["MOST_START_SHARES", "Sampler"]
+__all__ = ["Sampler"]
 
 #: Candidates per row among which a joint range condition chooses.
 CANDIDATES = 16
@@ -39,9 +38,6 @@ _TRIALS = 1024
 _OWN_ORDERS, _TALLIED_ORDERS, _TALLIED_SPLITS = 32, 16, 8
 #: Rows of these products are a multiple of this: a kernel is made, and kept, for each shape.
 _ALIKE = 64
-
-#: Classes times tokens up to which the first step draws from one table for all rows (about 200 MB).
-MOST_START_SHARES = 2**22
 
 
 @dataclass(frozen=True)
@@ -68,23 +64,18 @@ class Sampler:
     joint: LatentClasses | LatentChoice | None = None
     schedule: Schedule | None = None
     steps: int | None = None
-    predictor: Predictor = field(init=False, repr=False)
-    _tie: LatentClasses | LatentChoice | None = field(init=False, repr=False)
+    _completer: Completer = field(init=False, repr=False)
     _free: Sequence[None] = field(init=False, repr=False)
-    _start_of: dict[int, tuple[Sequence[Tensor | None], Shares]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        tie = None if self.joint is None else converted(self.joint, self.precision)
-        predictor = Predictor(self.generator, self.precision)
-        free = [None] * len(self.generator.sizes)
-        derived: dict[str, Any] = {
-            "predictor": predictor,
-            "_tie": tie,
-            "_free": free,
-            "_start_of": {},
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
+        completer = Completer(self.generator, self.precision, self.joint)
+        object.__setattr__(self, "_completer", completer)
+        object.__setattr__(self, "_free", [None] * len(self.generator.sizes))
+
+    @property
+    def predictor(self) -> Predictor:
+        """What says how likely tokens are, given the visible ones."""
+        return self._completer.predictor
 
     @property
     def device(self) -> torch.device:
@@ -99,145 +90,7 @@ class Sampler:
 
     def forget(self) -> None:
         """Forget what followed from weights that have changed since."""
-        self._start_of.clear()
-
-    @torch.no_grad()
-    def complete(
-        self,
-        codes: Tensor,
-        known: Tensor,
-        groups: Sequence[Sequence[int]],
-        uniforms: Tensor,
-        weights: Sequence[Tensor | None],
-        latents: Tensor | None = None,
-    ) -> Tensor:
-        """Fill the hidden cells of a block.
-
-        Parameters
-        ----------
-        codes : Tensor, shape (rows, variables), int64
-            Tokens; those of hidden cells are ignored.
-        known : Tensor, shape (rows, variables), bool
-        groups : sequence of lists of int
-            Variables to reveal, group after group; those of one group are drawn independently of
-            each other, given all that is visible and the latent class of the row.
-        uniforms : Tensor, shape (rows, variables), float32 in [0, 1)
-            One number per cell to draw.
-        weights : sequence of Tensor or None
-            For each variable, factors on the probabilities of its tokens.
-        latents : Tensor, shape (groups, rows, 1), optional
-            Uniform numbers for the choice of latent classes.
-
-        Returns
-        -------
-        Tensor, shape (rows, variables), int64
-        """
-        begun = known.any(1, keepdim=True)
-        out, _ = self._reveal(codes, known, groups, uniforms, weights, latents)
-        if bool(begun.all()) or not bool(begun.any()):
-            return out
-        # rows at their beginning are drawn in another way; all are, lest others change one
-        fresh, _ = self._reveal(codes, torch.zeros_like(known), groups, uniforms, weights, latents)
-        return torch.where(begun, out, fresh)
-
-    def _reveal(
-        self,
-        codes: Tensor,
-        known: Tensor,
-        groups: Sequence[Sequence[int]],
-        uniforms: Tensor,
-        weights: Sequence[Tensor | None],
-        latents: Tensor | None = None,
-        tally: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the completed tokens and the log of the mass that the weights left, per row.
-
-        Something is known of each row that matters, or nothing of any. As long as nothing is, the
-        same is said of all rows, and it is said once. To `tally`, of shape (sum of sizes,), it adds
-        how many rows are expected to have each token.
-        """
-        predictor = self.predictor
-        empty, fresh = not bool(known.any()), ~known
-        codes = predictor.visible_only(codes, known)
-        total = predictor.total(codes[:1] if empty else codes)
-        log_mass = torch.zeros(len(codes), device=codes.device)
-        seen, last = known.sum(1), len(groups) - 1
-        for number, group in enumerate(map(list, groups)):
-            features = predictor.features(total)
-            chosen, names, shares, alone = None, list(range(len(group))), None, None
-            bias, hidden = predictor.bias(), fresh[:, group]
-            if self._tie is not None and latents is not None and len(group) > 1:
-                begin = empty and not number
-                asked = self._asked(features, group, hidden[:1] if empty else hidden)
-                likely = self._tie.scores(features, asked, not begin).softmax(1)
-                chosen = draw_one(likely, latents[number])
-                bias = predictor.bias(self.joint, len(groups))
-                if begin:
-                    shares = self._start(features, likely.shape[1], bias, len(groups), weights)
-                if shares is None:
-                    visible = None if begin else seen / codes.shape[1]
-                    tied = self._tie.features_of(features, chosen, visible)
-                    alone = None if empty else hidden.sum(1, keepdim=True) < 2
-                    features = tied if alone is None else torch.where(alone, features, tied)
-                    chosen = None
-            if shares is None:
-                scores = predictor.scores(features, group, bias)
-                plain = predictor.bias()
-                if alone is not None and bias is not None and plain is not None:
-                    own = (bias - plain).index_select(0, predictor.tokens(group))
-                    scores = scores - torch.where(alone, own, 0.0)
-                sizes = [predictor.sizes[j] for j in group]
-                shares = Shares.of(scores, sizes, [weights[j] for j in group])
-            else:
-                names = group
-            drawn = shares.draw(uniforms[:, group], names, chosen)
-            if tally is not None:
-                expected = shares.expected(len(codes), chosen).to(tally)
-                tokens = predictor.tokens(group)
-                tally[tokens] += expected if chosen is None else expected[tokens]
-            if shares.log_mass is not None:
-                mass = shares.log_mass if chosen is None else shares.log_mass[chosen]
-                log_mass = log_mass + torch.where(hidden, mass[:, names], 0.0).sum(1)
-            before = (predictor.hidden if empty else codes)[:, group]
-            cells = drawn if empty else torch.where(hidden, drawn, before)
-            seen = seen + hidden.sum(1)
-            if number < last:
-                after = predictor.total(cells, group)
-                total = total + after - predictor.total(before, group)
-            codes[:, group] = cells
-        return codes, log_mass
-
-    def _asked(self, features: Tensor, group: Sequence[int], hidden: Tensor) -> Tensor:
-        """Return which variables are to be drawn, in each row or in all."""
-        asked = features.new_zeros(len(hidden), len(self.generator.sizes))
-        asked[:, list(group)] = hidden.to(asked)
-        return asked
-
-    def _start(
-        self,
-        features: Tensor,
-        classes: int,
-        bias: Tensor | None,
-        steps: int,
-        weights: Sequence[Tensor | None],
-    ) -> Shares | None:
-        """Return the shares of all tokens in rows of which nothing is known, one row per class.
-
-        The last are kept, since they are the same in all blocks. None if they would take much
-        memory.
-        """
-        sizes = self.generator.sizes
-        if classes * sum(sizes) > MOST_START_SHARES or self._tie is None:
-            return None
-        held, shares = self._start_of.get(steps, ((), None))
-        if shares is None or not _same(held, weights):
-            every = torch.arange(classes, device=features.device)
-            options = self._tie.features_of(features.expand(classes, -1), every, None)
-            scores = self.predictor.scores(options, range(len(sizes)), bias)
-            shares = Shares.of(scores, sizes, weights, shared=True)
-            self._start_of.clear()
-        self._start_of[steps] = weights, shares
-        return shares
+        self._completer.forget()
 
     @torch.no_grad()
     def draw(
@@ -258,7 +111,7 @@ class Sampler:
         """
         codes, known = self._nothing(rows)
         uniforms, latents = self._uniforms(rng, rows), self._latents(rng, rows, groups)
-        return self._reveal(codes, known, groups, uniforms, self._free, latents, tally)[0]
+        return self._completer.reveal(codes, known, groups, uniforms, self._free, latents, tally)[0]
 
     @torch.no_grad()
     def draw_block(
@@ -304,9 +157,8 @@ class Sampler:
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
         groups = self._groups(open_columns, steps, rng)
         uniforms = self._uniforms(rng, rows)
-        return self.complete(
-            codes, known, groups, uniforms, weights, self._latents(rng, rows, groups)
-        )
+        latents = self._latents(rng, rows, groups)
+        return self._completer.complete(codes, known, groups, uniforms, weights, latents)
 
     def _nothing(self, rows: int) -> tuple[Tensor, Tensor]:
         """Return tokens and knownness of rows of which nothing is known."""
@@ -361,7 +213,7 @@ class Sampler:
         tall, tall_known = codes.repeat(copies, 1), known.repeat(copies, 1)
         groups = [[j] for j in restricted]
         uniforms = self._uniforms(rng, rows * copies)
-        drawn, log_mass = self._reveal(tall, tall_known, groups, uniforms, weights)
+        drawn, log_mass = self._completer.reveal(tall, tall_known, groups, uniforms, weights)
         pick = torch.zeros(rows, dtype=torch.long, device=self.device)
         if copies > 1:
             share = log_mass.view(copies, rows).T.contiguous().softmax(1).cumsum(1)
@@ -380,7 +232,7 @@ class Sampler:
         uniforms = self._uniforms(numpy_generator(seed, "condition"), _TRIALS)
         groups = [[j] for j in restricted]
         masses = [
-            self._reveal(*self._nothing(len(part)), groups, part, weights)[1]
+            self._completer.reveal(*self._nothing(len(part)), groups, part, weights)[1]
             for part in torch.split(uniforms, self._at_once(restricted, 1, _TRIALS))
         ]
         return float(torch.cat(masses).logsumexp(0) - np.log(_TRIALS))
@@ -474,15 +326,3 @@ class Sampler:
                 drawn = draw_one(shares, uniforms[places, j : j + 1])[:, None]
                 before = predictor.total(hidden[:, [j]], [j])
                 total[places] += predictor.total(drawn, [j]) - before
-
-
-def _same(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
-    """Return whether factors of as many variables are equal."""
-    if ours is theirs:
-        return True
-    if len(ours) != len(theirs):
-        return False
-    return all(
-        a is b or (a is not None and b is not None and torch.equal(a, b))
-        for a, b in zip(ours, theirs, strict=True)
-    )

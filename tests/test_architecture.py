@@ -28,6 +28,7 @@ LAYERS = [
     ],
     ["synthgan.few_steps"],
     ["synthgan.sampling", "synthgan.training"],
+    ["synthgan.completion"],
     ["synthgan.options", "synthgan.runs"],
     ["synthgan.checkpoint"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions", "synthgan.schedules"],

@@ -65,7 +65,7 @@ def by_enumeration(generator, classes, known, group):
     asked = torch.zeros(len(ROWS), 4)
     asked[:, group] = 1
     features = generator.features(ROWS, seen.expand(len(ROWS), -1))
-    shares = classes.scores(features, asked, bool(known)).softmax(1).expand(len(ROWS), -1)
+    shares = classes.scores(features, asked if known else None).softmax(1).expand(len(ROWS), -1)
     total = torch.zeros(len(ROWS))
     for k, shift in enumerate(classes.shifts(len(known) / 4)):
         logits = generator.logits(features + shift)

@@ -35,7 +35,7 @@ def test_inversion(sizes, rows, seed, weighted):
     weights = [torch.rand(n, generator=draw) + 0.1 if weighted else None for n in sizes]
     uniforms = torch.rand(rows, len(sizes), generator=draw)
     shares = Shares.of(scores, sizes, weights)
-    tokens = shares.draw(uniforms, range(len(sizes)))
+    tokens = shares.draw(uniforms)
     exact = plain(scores, sizes, weights)
     for j, expected in enumerate(exact):
         sums = torch.nn.functional.pad(expected.cumsum(1), (1, 0))
@@ -58,7 +58,7 @@ def test_tokens_without_weight_are_never_drawn():
     uniform = torch.rand(1000, 1, generator=torch_generator(0, "u"))
     uniform[:2] = torch.tensor([[0.0], [1 - 2**-24]])
     shares = Shares.of(scores, [4], [torch.tensor([0.0, 1.0, 1.0, 0.0])])
-    assert set(shares.draw(uniform, [0]).flatten().tolist()) == {1, 2}
+    assert set(shares.draw(uniform).flatten().tolist()) == {1, 2}
     np.testing.assert_allclose(shares.log_mass.exp(), 0.5, rtol=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_weights_rule_where_nothing_is_left():
     scores = torch.tensor([[0.0, -200.0, 0.0, 0.0]]).repeat(5, 1)
     shares = Shares.of(scores, [2, 2], [torch.tensor([0.0, 1.0]), None])
     uniform = torch.rand(5, 2, generator=torch_generator(0, "u"))
-    assert shares.draw(uniform, [0, 1])[:, 0].tolist() == [1] * 5
+    assert shares.draw(uniform)[:, 0].tolist() == [1] * 5
     assert (shares.log_mass[:, 0] < -60).all()
     assert (shares.log_mass[:, 1] == 0).all()
 
@@ -77,9 +77,10 @@ def test_shared_rows():
     shares = Shares.of(scores, [3, 3], [None, None], shared=True)
     chosen = torch.tensor([1, 0, 0, 1])
     uniform = torch.full((4, 1), 0.5)
-    assert shares.draw(uniform, [1], chosen).flatten().tolist() == [0, 1, 1, 0]
-    assert shares.draw(uniform, [0], chosen).flatten().tolist() == [2, 0, 0, 2]
-    assert shares.expected(4, chosen).round().tolist() == [2, 0, 2, 2, 2, 0]
+    assert shares.taken([1], chosen).draw(uniform).flatten().tolist() == [0, 1, 1, 0]
+    assert shares.taken([0], chosen).draw(uniform).flatten().tolist() == [2, 0, 0, 2]
+    assert shares.taken([0, 1], chosen).expected(4).round().tolist() == [2, 0, 2, 2, 2, 0]
+    assert shares.taken([1, 0], chosen[:3]).expected(3).round().tolist() == [1, 2, 0, 2, 0, 1]
 
 
 @pytest.mark.parametrize("left", [-20.0, -25.0, -30.0, -35.0])
@@ -89,7 +90,7 @@ def test_shared_rows_of_which_little_is_left(left):
     shares = Shares.of(scores, [2, 2], [torch.tensor([0.0, 1.0]), None], shared=True)
     chosen = torch.arange(5000)
     uniform = torch.rand(5000, 2, generator=torch_generator(0, "u"))
-    tokens = shares.draw(uniform, [0, 1], chosen)
+    tokens = shares.taken([0, 1], chosen).draw(uniform)
     assert set(tokens[:, 0].tolist()) == {1}
     assert set(tokens[:, 1].tolist()) == {0, 1}
 
@@ -100,7 +101,7 @@ def test_variables_of_very_different_logits(offset):
     logs = torch.tensor([0.5, 0.3, 0.2]).log()
     scores = torch.cat([logs, logs + offset]).repeat(30_000, 1)
     uniform = torch.rand(30_000, 2, generator=torch_generator(0, "u"))
-    tokens = Shares.of(scores, [3, 3], [None, None]).draw(uniform, [0, 1])
+    tokens = Shares.of(scores, [3, 3], [None, None]).draw(uniform)
     for j in range(2):
         counts = np.bincount(tokens[:, j], minlength=3)
         assert chisquare(counts, [15_000, 9_000, 6_000]).pvalue > 1e-4

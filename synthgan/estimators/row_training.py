@@ -11,6 +11,7 @@ import torch
 from synthgan import ranks
 from synthgan._runtime import half_precision, logger, torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
+from synthgan.completion import MOST_START_SHARES
 from synthgan.estimators.table_form import TableForm, default_width, split_rows, tokens_on
 from synthgan.estimators.table_networks import TableNetworks
 from synthgan.few_steps import (
@@ -25,7 +26,7 @@ from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
 from synthgan.raking import rake, smoothed_shares
 from synthgan.runs import Run
-from synthgan.sampling import MOST_START_SHARES, Sampler
+from synthgan.sampling import Sampler
 from synthgan.schedules import Schedule, mutual_information
 from synthgan.step_choice import choose_steps
 

@@ -84,7 +84,7 @@ class LatentChoice(nn.Module):
     So rows of a mixture can be drawn in one step as well as in many.
     """
 
-    def scores(self, features: Tensor, group: Tensor, visible: bool) -> Tensor:
+    def scores(self, features: Tensor, group: Tensor | None) -> Tensor:
         """Return the log-probabilities of the latent rows, which are the logs of `features`."""
         return features.log()
 

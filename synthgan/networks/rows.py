@@ -273,13 +273,13 @@ class LatentClasses(nn.Module):
             for zero in (self.seen.bias, self.prior.weight, self.prior.bias, self.start_prior):
                 zero.zero_()
 
-    def scores(self, features: Tensor, group: Tensor, visible: bool) -> Tensor:
+    def scores(self, features: Tensor, group: Tensor | None) -> Tensor:
         """Return the logits of the classes, in float32.
 
         Shape: features (rows, width), group (rows or 1, variables) 0/1 -> (rows, classes); if
-        not `visible`, that is, nothing is, (1, start classes).
+        nothing is visible, `group` is None -> (1, start classes).
         """
-        if not visible:
+        if group is None:
             return self.start_prior.float()[None]
         u = F.relu(self.seen(features) + self.asked(group))
         scores: Tensor = self.prior(u).float()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,17 +28,21 @@ class Shares:
         Running sums of the weights of tokens.
     below, ends : Tensor, shape (rows, variables), float64
         Where the span of each variable begins and ends.
-    sizes : Tensor, shape (variables,), int64
-        Tokens of each variable.
+    sizes, first : Tensor, shape (variables,), int64
+        Tokens of each variable, and where they begin.
     log_mass : Tensor, shape (rows, variables), or None
         Logs of the probabilities that the factors left; None if there were none.
+    chosen : Tensor, shape (n,), int64, or None
+        The row that holds for each of n others that share them; None if they are not shared.
     """
 
     running: Tensor
     below: Tensor
     ends: Tensor
     sizes: Tensor
+    first: Tensor
     log_mass: Tensor | None
+    chosen: Tensor | None = None
 
     @classmethod
     def of(
@@ -60,7 +64,8 @@ class Shares:
             Factors of each variable, of shape (tokens,). Where they leave nothing of a row, they
             take its place.
         shared : bool, default False
-            Whether others than these rows draw from them. The sums then go on from row to row.
+            Whether others than these rows draw from them, which :meth:`taken` names. The sums then
+            go on from row to row.
         """
         home = scores.device
         device = torch.device("cpu") if home.type == "mps" else home
@@ -89,30 +94,29 @@ class Shares:
             lifts = torch.arange(len(running), device=device)[:, None] * (running.max() * 1.5)
             for sums in (running, below, ends):
                 sums += lifts
-        return cls(running, below, ends, lengths, log_mass)
+        return cls(running, below, ends, lengths, lengths.cumsum(0) - lengths, log_mass)
 
-    def draw(
-        self, uniforms: Tensor, variables: Sequence[int], chosen: Tensor | None = None
-    ) -> Tensor:
+    def taken(self, variables: Sequence[int], chosen: Tensor) -> Shares:
+        """Return those of some variables, of which `chosen`, of shape (n,), names the rows."""
+        wanted = torch.tensor(variables, device=self.below.device)
+        mass = self.log_mass
+        return replace(
+            self,
+            below=self.below[:, wanted],
+            ends=self.ends[:, wanted],
+            sizes=self.sizes[wanted],
+            first=self.first[wanted],
+            log_mass=None if mass is None else mass[chosen.to(mass.device)][:, wanted],
+            chosen=chosen.to(wanted.device),
+        )
+
+    def draw(self, uniforms: Tensor) -> Tensor:
         """Draw tokens by inversion.
 
-        Parameters
-        ----------
-        uniforms : Tensor, shape (n, variables drawn), in [0, 1)
-        variables : sequence of int
-            Which of the variables to draw.
-        chosen : Tensor, shape (n,), int64, optional
-            The row that holds for each, if they are shared.
-
-        Returns
-        -------
-        Tensor, shape (n, variables drawn), int64
+        Shape: uniforms (n, variables) in [0, 1) -> (n, variables), int64.
         """
-        wanted = torch.tensor(variables, device=self.below.device)
-        below, ends = self.below[:, wanted], self.ends[:, wanted]
-        first = (self.sizes.cumsum(0) - self.sizes)[wanted]
+        below, ends, chosen = self.below, self.ends, self.chosen
         if chosen is not None:
-            chosen = chosen.to(below.device)
             below, ends = below[chosen], ends[chosen]
         where = below + uniforms.to(below) * (ends - below)
         where = torch.minimum(where, torch.nextafter(ends, below))  # from there on shares are 0
@@ -123,20 +127,20 @@ class Shares:
             found = torch.searchsorted(self.running[0], where, right=True)
         else:
             found = torch.searchsorted(self.running, where, right=True)
-        return (found - first).to(uniforms.device)
+        return (found - self.first).to(uniforms.device)
 
-    def expected(self, rows: int, chosen: Tensor | None = None) -> Tensor:
+    def expected(self, rows: int) -> Tensor:
         """Return how many of `rows` rows are expected to have each token, shape (tokens,)."""
-        spans, lengths = self.ends - self.below, self.sizes.tolist()
-        if chosen is None:
+        spans = self.ends - self.below
+        if self.chosen is None:
             counts = torch.full_like(spans[:, :1], rows / len(spans))
         else:
-            counts = torch.bincount(chosen.to(spans.device), minlength=len(spans))[:, None]
+            counts = torch.bincount(self.chosen, minlength=len(spans))[:, None]
+        places = zip(self.first.tolist(), self.sizes.tolist(), strict=True)
         weights = (counts / spans).T  # one row per variable
-        parts = torch.split(self.running, lengths, dim=1)
         sums = [
-            (own @ part).diff(prepend=(own @ start)[None])
-            for own, part, start in zip(weights, parts, self.below.T, strict=True)
+            (own @ self.running[:, first : first + size]).diff(prepend=(own @ start)[None])
+            for own, start, (first, size) in zip(weights, self.below.T, places, strict=True)
         ]
         return torch.cat(sums)
 
