@@ -9,12 +9,14 @@ the log-likelihood that rows of `k` steps themselves lose. These can be drawn in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator, widest
-from synthgan.few_steps import GroupLikelihood
+from synthgan.few_steps import STEPS, GroupLikelihood
 from synthgan.networks.mixtures import LatentChoice
 from synthgan.sampling import Sampler
 
@@ -28,14 +30,18 @@ _DRAWN_ROWS = 512
 #: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
 #: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
 _MOST_COST = 0.04
+#: Columns up to which these bounds hold; of more they grow in proportion, since nats add up over
+#: all columns, and a judge sees a few at a time. Of 150 columns, rows of eight steps are 4 nats
+#: from one column a step, which is 21 nats from itself in another order; judges see no difference.
+_COLUMNS = 15
+#: Numbers of steps that are tried besides those for which classes are trained.
+_MORE_STEPS = (16, 32, 64)
 #: Error of a cost that one row alone says.
 _UNKNOWN = 1e6
 #: Nats by which rows may differ from those of one column a step. Up to .5 judges on test rows saw
 #: no difference beyond the noise of samples on six tables, and classifiers trained on them lost at
 #: most .015 of their AUC; at .74 they do see one, on Magic (`benchmarks/NOTES.md`).
 _MOST_DIVERGENCE = 0.6
-#: More steps than this save little time against one column a step.
-_MOST_STEPS = 16
 
 
 @torch.no_grad()
@@ -85,18 +91,30 @@ def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     return {"steps": steps, "cost": float(lost.mean()), "error": error, "divergence": apart}
 
 
-def choose_steps(sampler: Sampler, tokens: Tensor) -> tuple[int, list[dict[str, float]]]:
+def choose_steps(
+    sampler: Sampler, tokens: Tensor, prepare: Callable[[int], None] | None = None
+) -> tuple[int, list[dict[str, float]]]:
     """Return the fewest steps that lose nothing measurable, and what they and fewer change.
 
-    1, 2, 4, 8 and 16 steps are tried in turn, until the cost and its standard error are at most
-    0.04 nats per row together, and the divergence at most 0.6. If they never are, it takes as many
-    steps as there are variables. Parameters as for :func:`step_cost`.
+    1, 2, 4, and on to 64 steps are tried in turn, until the cost and its standard error are at most
+    0.04 nats per row together, and the divergence at most 0.6 (both in proportion to the variables
+    if there are more than 15). If they never are, it takes as many steps as there are variables.
+
+    Parameters
+    ----------
+    sampler, tokens
+        As for :func:`step_cost`.
+    prepare : callable, optional
+        Called with a number of steps above 8, before it is tried.
     """
     variables = tokens.shape[1]
+    scale = max(variables / _COLUMNS, 1.0)
     costs: list[dict[str, float]] = []
-    for steps in (2**k for k in range(_MOST_STEPS.bit_length()) if 2**k < variables):
+    for steps in (k for k in (*STEPS, *_MORE_STEPS) if k < variables):
+        if prepare is not None and steps in _MORE_STEPS:
+            prepare(steps)
         costs.append(found := step_cost(sampler, tokens, steps))
-        likely = found["cost"] + found["error"] <= _MOST_COST
-        if likely and found["divergence"] <= _MOST_DIVERGENCE:
+        likely = found["cost"] + found["error"] <= _MOST_COST * scale
+        if likely and found["divergence"] <= _MOST_DIVERGENCE * scale:
             return steps, costs
     return variables, costs

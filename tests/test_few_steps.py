@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from synthgan import few_steps
+from synthgan import few_steps, step_choice
 from synthgan._runtime import torch_generator
 from synthgan.few_steps import GroupLikelihood, few_step_loss, fit_classes, fit_start
 from synthgan.networks.predictor import Predictor
@@ -192,6 +192,31 @@ def test_divergence_sees_what_unseen_rows_do_not(generator):
     assert found["divergence"] == pytest.approx(-found["cost"], rel=0.3)
     assert found["divergence"] > 0.5
     assert choose_steps(sampler, rows)[0] == 4
+
+
+@pytest.mark.parametrize(("variables", "chosen"), [(6, 6), (15, 15), (30, 16), (60, 8)])
+def test_the_bounds_grow_with_the_columns(variables, chosen, monkeypatch):
+    """Nats add up over the columns; more steps than classes are trained for are prepared first."""
+
+    def cost(sampler, tokens, steps):
+        return {"steps": steps, "cost": 0.05, "error": 0.01, "divergence": 16 / steps}
+
+    monkeypatch.setattr(step_choice, "step_cost", cost)
+    prepared = []
+    tokens = torch.zeros(8, variables, dtype=torch.long)
+    steps, costs = choose_steps(None, tokens, prepared.append)
+    assert steps == chosen
+    assert prepared == [found["steps"] for found in costs if found["steps"] > 8]
+
+
+def test_more_steps_have_the_biases_of_fewer(classes):
+    tied = LatentClasses(SIZES, 16, 5, 6)
+    tied.bias_of(8).fill_(1.0)
+    tied.extend_bias(8)
+    tied.bias_of(32).fill_(2.0)
+    tied.extend_bias(32)
+    values = [float(tied.bias_of(k)[0]) for k in (4, 8, 16, 31, 32, 64, 500)]
+    assert values == [0, 1, 1, 1, 2, 2, 2]
 
 
 def test_raking_of_few_steps_restores_marginals(generator, classes):

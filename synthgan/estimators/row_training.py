@@ -122,7 +122,15 @@ def train_rows(
         sampler = Sampler(generator, precision, classes, schedule)
         for k in (k for k in STEPS if k < len(sizes)):
             match(sampler, classes.bias_of(k), steps=k)
-    steps, costs = choose_steps(Sampler(generator, precision, classes, schedule), tokens[held_out])
+        classes.extend_bias(STEPS[-1])
+    sampler = Sampler(generator, precision, classes, schedule)
+
+    def prepare(steps: int) -> None:
+        if classes is not None:
+            match(sampler, classes.bias_of(steps), steps=steps)
+            classes.extend_bias(steps)
+
+    steps, costs = choose_steps(sampler, tokens[held_out], prepare)
     logger.info("steps of a sample: %d; costs %s", steps, costs)
     return TableNetworks(generator, classes, schedule, steps, costs), history
 

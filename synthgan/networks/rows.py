@@ -21,8 +21,8 @@ from synthgan.networks.layers import Linear
 WAVES = 32
 #: A variable with at most so many ordered tokens is treated like one without an order.
 _SHORT = 8
-#: Biases: of rows of one step, of 2 or 3, of 4 to 7, of more.
-_BIASES = 4
+#: Biases: of rows of one step, of 2 or 3, of 4 to 7, and on to those of 64 steps and more.
+_BIASES = 7
 #: Stages of a row after the first with shifts of their own.
 _STAGES = 3
 _CLASS_WIDTH = 128
@@ -261,6 +261,10 @@ class LatentClasses(nn.Module):
     def bias_of(self, steps: int) -> Tensor:
         """Return what is added to all logits if rows take so many steps, shape (sum of sizes,)."""
         return self.bias[min(steps.bit_length(), _BIASES) - 1]
+
+    def extend_bias(self, steps: int) -> None:
+        """Let rows of more steps have the biases of so many, until they have their own."""
+        self.bias[steps.bit_length() :] = self.bias_of(steps)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights; all classes are equally likely."""
