@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.predictor import Predictor, converted
+from synthgan.networks.predictor import KERNEL_ROWS, Predictor, converted
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
 
@@ -17,8 +17,6 @@ __all__ = ["MOST_START_SHARES", "Completer"]
 
 #: Classes times tokens up to which the first step draws from one table for all rows (about 200 MB).
 MOST_START_SHARES = 2**22
-#: Rows of matrix products are a multiple of this: a kernel is made, and kept, for each shape.
-_ALIKE = 64
 
 Weights = Sequence[Tensor | None]
 Tie = LatentClasses | LatentChoice
@@ -296,7 +294,7 @@ def _one_of_each(place: Tensor | None) -> Tensor | slice:
     if place is None:
         return slice(None)
     n = int(place.max()) + 1
-    rows = place.new_zeros(n if n == 1 else -(-n // _ALIKE) * _ALIKE)
+    rows = place.new_zeros(n if n == 1 else -(-n // KERNEL_ROWS) * KERNEL_ROWS)
     rows[place] = torch.arange(len(place), device=place.device)
     return rows
 

@@ -19,7 +19,7 @@ from synthgan._runtime import numpy_generator, widest
 from synthgan.completion import Completer
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
-from synthgan.networks.predictor import Predictor
+from synthgan.networks.predictor import KERNEL_ROWS, Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import LOGITS
 from synthgan.schedules import Schedule, random_groups
@@ -36,8 +36,6 @@ _TRIALS = 1024
 #: Orders by which mean probabilities are estimated: one for every row, if there are at most so
 #: many variables; more of them would make for many products of few rows.
 _OWN_ORDERS, _TALLIED_ORDERS, _TALLIED_SPLITS = 32, 16, 8
-#: Rows of these products are a multiple of this: a kernel is made, and kept, for each shape.
-_ALIKE = 64
 
 
 @dataclass(frozen=True)
@@ -306,7 +304,9 @@ class Sampler:
     def _tally_in_turn(self, rng: np.random.Generator, rows: int, tally: Tensor) -> None:
         """Draw rows one variable at a time, in many orders at once; add up all probabilities."""
         predictor, n_variables = self.predictor, len(self.generator.sizes)
-        distinct = rows if n_variables <= _OWN_ORDERS else min(-(-rows // _ALIKE), _TALLIED_ORDERS)
+        distinct = (
+            rows if n_variables <= _OWN_ORDERS else min(-(-rows // KERNEL_ROWS), _TALLIED_ORDERS)
+        )
         plain = np.broadcast_to(np.arange(n_variables), (distinct, n_variables))
         orders = torch.from_numpy(rng.permuted(plain, axis=1)).to(self.device)
         orders = orders[torch.arange(rows, device=self.device) * distinct // rows]
@@ -319,7 +319,7 @@ class Sampler:
             present, counts = turn.unique(return_counts=True)
             parts = torch.split(turn.argsort(), counts.tolist())
             for j, places in zip(present.tolist(), parts, strict=True):
-                padded = F.pad(places, (0, -len(places) % _ALIKE))  # by row 0
+                padded = F.pad(places, (0, -len(places) % KERNEL_ROWS))  # by row 0
                 scores = predictor.scores(features[padded], [j], bias)
                 shares = scores[: len(places)].softmax(1)
                 tally[predictor.parts[j]] += shares.sum(0)

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 
-__all__ = ["Predictor", "converted"]
+__all__ = ["KERNEL_ROWS", "Predictor", "converted"]
+
+#: Numbers of rows should be multiples of this: a kernel is made, and kept, for each shape.
+KERNEL_ROWS = 64
 
 Module = TypeVar("Module", bound=nn.Module)
 
