@@ -12,6 +12,7 @@ from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import KERNEL_ROWS, Predictor, converted
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
+from synthgan.options import LOGITS
 
 __all__ = ["MOST_START_SHARES", "Completer"]
 
@@ -79,6 +80,17 @@ class Completer:
         -------
         Tensor, shape (rows, variables), int64
         """
+        widest = max((sum(self.predictor.sizes[j] for j in group) for group in groups), default=1)
+        at_once = max(LOGITS // widest, 64)
+        if len(codes) > at_once:
+            cut = [torch.split(cells, at_once) for cells in (codes, known, uniforms)]
+            ties: Sequence[Tensor | None] = [None] * len(cut[0])
+            if latents is not None:
+                ties = torch.split(latents, at_once, dim=1)
+            parts = zip(*cut, ties, strict=True)
+            return torch.cat(
+                [self.complete(c, k, groups, u, weights, tie) for c, k, u, tie in parts]
+            )
         begun = known.any(1, keepdim=True)
         out, _ = self.reveal(codes, known, groups, uniforms, weights, latents)
         if bool(begun.all()) or not bool(begun.any()):

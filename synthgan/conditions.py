@@ -4,7 +4,7 @@
 value of a condition      meaning
 ========================  =================================================================
 ``"Private"``, ``3``      equal to this value
-``["a", "b"]``            one of these values
+``["a", "b"]``            one of these values, ``None`` among them for no value
 ``(30, 40)``              in this closed range; ``None`` leaves an end open
 ``MISSING`` or ``None``   no value
 ``NOT_MISSING``           any value
@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
+from synthgan.encoding import Coder, IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.encoding.ticks import native
 from synthgan.exceptions import ConditionError, SchemaError
 
@@ -53,7 +54,8 @@ class Confinement:
     column : int
         Position of the column.
     weights : ndarray, shape (tokens,)
-        Share of each token that the condition allows, from 0 to 1.
+        Share of each token that the condition allows, from 0 to 1; of single numbers, in
+        proportion.
     limits : (low, high) or None
         Closed range of the values, as offsets on the column's scale.
     choices : ndarray or None
@@ -90,14 +92,8 @@ def parse_conditions(conditions: Mapping[str, Any], encoder: TableEncoder) -> li
 
 def _parse_one(name: str, wanted: Any, encoder: TableEncoder) -> Confinement:
     coder, position = encoder.coder(name), encoder.index(name)
-    if wanted is None or wanted is MISSING or _is_nan(wanted):
-        if coder.missing_token is None:
-            raise ConditionError(
-                f"Column {name!r} was never missing, so it cannot be sampled missing."
-            )
-        weights = np.zeros(coder.n_tokens)
-        weights[coder.missing_token] = 1.0
-        return Confinement(position, weights)
+    if _is_missing(wanted):
+        return Confinement(position, _only_missing(name, coder))
     if wanted is NOT_MISSING:
         weights = np.ones(coder.n_tokens)
         if coder.missing_token is not None:
@@ -110,22 +106,33 @@ def _parse_one(name: str, wanted: Any, encoder: TableEncoder) -> Confinement:
     return _levelled(name, wanted, coder, position)
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return value is None or value is MISSING or value is pd.NA or value is pd.NaT
 
 
-def _as_list(wanted: Any) -> list[Any]:
-    if isinstance(wanted, (list, set, frozenset)):
-        return list(wanted)
-    if getattr(wanted, "ndim", None) == 1:  # arrays, Series, Index
-        return list(wanted)
-    return [wanted]
+def _only_missing(name: str, coder: Coder) -> Array:
+    """Return factors that leave the token of a missing cell alone."""
+    weights = np.zeros(coder.n_tokens)
+    if coder.missing_token is None:
+        raise ConditionError(f"Column {name!r} was never missing, so it cannot be sampled missing.")
+    weights[coder.missing_token] = 1.0
+    return weights
+
+
+def _values_of(wanted: Any, name: str, coder: Coder) -> tuple[list[Any], Array | float]:
+    """Return the values of a condition, and the factors that its missing ones stand for."""
+    is_list = isinstance(wanted, (list, set, frozenset)) or getattr(wanted, "ndim", None) == 1
+    wanted = list(wanted) if is_list else [wanted]  # also arrays, Series, Index
+    values = [value for value in wanted if not _is_missing(value)]
+    return values, 0.0 if len(values) == len(wanted) else _only_missing(name, coder)
 
 
 def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confinement:
     if isinstance(wanted, tuple):
         return Confinement(position, _level_range(name, wanted, coder))
-    values = _as_list(wanted)
+    values, missing = _values_of(wanted, name, coder)
     try:
         array = pa.array([native(v) for v in values], type=coder.levels.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
@@ -133,7 +140,7 @@ def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confi
             f"Column {name!r} has levels of type {coder.levels.type}; the condition gives another."
         ) from None
     return Confinement(
-        position, _require(coder.weights(array), name, f"{len(values)} given level(s)")
+        position, _require(coder.weights(array) + missing, name, f"{len(values)} given level(s)")
     )
 
 
@@ -167,18 +174,16 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
         weights = _require(coder.weights((low, high)), name, "that range", coder)
         ends = (max(low, coder.extremes[0]), min(high, coder.extremes[1]))
         return Confinement(position, weights, limits=coder.scale.inside(*ends) or ends)
-    offsets = np.unique([_offset(name, coder, value) for value in _as_list(wanted)])
+    values, missing = _values_of(wanted, name, coder)
+    offsets = np.unique([_offset(name, coder, value) for value in values])
     offsets = offsets[[coder.scale.inside(offset, offset) is not None for offset in offsets]]
-    low, high = coder.extremes if len(coder.knots) else (np.nan, np.nan)
-    offsets = offsets[(offsets >= low) & (offsets <= high)]
     weights = np.zeros(coder.n_tokens)
-    if len(offsets):
-        tokens = coder.encode_numbers(offsets)
-        fits = (coder.knots[tokens, 0] <= offsets) & (offsets <= coder.knots[tokens, -1])
-        offsets, tokens = offsets[fits], tokens[fits]
-        weights[tokens] = 1.0
-    _require(weights, name, "the given value(s)", coder)
-    return Confinement(position, weights, choices=offsets)
+    if len(coder.knots):
+        shares = coder.shares_of(offsets)
+        offsets, shares = offsets[shares > 0], shares[shares > 0]
+        np.add.at(weights, coder.encode_numbers(offsets), shares)
+    weights = _require(weights + missing, name, "the given value(s)", coder)
+    return Confinement(position, weights / weights.max(), choices=offsets)
 
 
 def _offset(name: str, coder: NumberCoder, value: Any) -> float:

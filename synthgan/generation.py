@@ -22,7 +22,7 @@ from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
-from synthgan.io import value_type_of
+from synthgan.io import plain_values, value_type_of
 from synthgan.options import LOGITS
 from synthgan.sampling import Sampler
 
@@ -30,7 +30,8 @@ __all__ = ["TableSampler", "in_batches"]
 
 Array = np.ndarray[Any, Any]
 
-#: A combination of conditions with a smaller probability is refused as contradictory.
+#: Conditions that are together rarer than if they had nothing to do with each other, by this
+#: factor, are refused as contradictory.
 IMPOSSIBLE = 1e-9
 #: Rows that are scored at once.
 _SCORED_ROWS = 8192
@@ -249,8 +250,10 @@ class TableSampler:
     ) -> None:
         if not restricted:
             return
-        probability = float(np.exp(self.sampler.log_probability_of_weights(restricted, weights)))
-        if probability < IMPOSSIBLE:
+        together = self.sampler.log_probability_of_weights(restricted, weights)
+        apart = sum(self.sampler.log_probability_of_weights([j], weights) for j in restricted)
+        probability = float(np.exp(together))
+        if not together > apart + np.log(IMPOSSIBLE):
             raise ConditionError(
                 "The conditions contradict each other in all that the model has learned: it gives "
                 f"their combination a probability of {probability:.0e}. Relax one of them."
@@ -270,7 +273,7 @@ class TableSampler:
         for name in table.column_names:
             if name not in self.encoder.schema:
                 raise ConditionError(f"No column {name!r} in the model; known cells must match it.")
-            j, column = self.encoder.index(name), table[name]
+            j, column = self.encoder.index(name), plain_values(table[name])
             present = column.is_valid().to_numpy()
             known[:, j] = present
             if not present.any():
@@ -316,16 +319,22 @@ def in_batches(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.RecordBatch
 def _put_back(drawn: pa.Table, given: pa.Table) -> pa.Table:
     """Replace drawn cells by the given ones, which stay exactly as they were."""
     for name in given.column_names:
-        target = drawn.schema.field(name).type
-        ours, theirs = drawn[name].combine_chunks(), given[name].combine_chunks()
+        if given[name].null_count == len(given):
+            continue
+        target, ours = drawn.schema.field(name).type, plain_values(drawn[name]).combine_chunks()
+        theirs = plain_values(given[name]).cast(ours.type).combine_chunks()
+        merged = pc.coalesce(theirs, ours)
         if pa.types.is_dictionary(target):
-            plain = target.value_type
-            merged = pc.coalesce(theirs.cast(plain), ours.cast(plain))
-            levels = pc.unique(pa.concat_arrays([ours.dictionary, merged.drop_null()]))
-            codes = pc.index_in(merged, value_set=levels).cast(target.index_type)
-            merged = pa.DictionaryArray.from_arrays(codes, levels, ordered=target.ordered)
+            known = plain_values(drawn[name].combine_chunks().dictionary)
+            levels = pc.unique(pa.concat_arrays([known, merged.drop_null()]))
+            codes, index = pc.index_in(merged, value_set=levels), target.index_type
+            if len(levels) > 2 ** (index.bit_width - 1):
+                index = pa.int32()
+            merged = pa.DictionaryArray.from_arrays(
+                codes.cast(index), levels.cast(target.value_type), ordered=target.ordered
+            )
         else:
-            merged = pc.coalesce(theirs.cast(target), ours)
+            merged = merged.cast(target)
         drawn = drawn.set_column(drawn.column_names.index(name), name, merged)
     return drawn
 
@@ -337,9 +346,10 @@ def _choose(
     coder, choices = encoder.coders[confinement.column], confinement.choices
     if not isinstance(coder, NumberCoder) or choices is None:
         raise TypeError("only numbers are chosen")
-    held = coder.encode_numbers(choices)
+    held, shares = coder.encode_numbers(choices), coder.shares_of(choices)
     drawn = np.zeros(len(tokens))
     for token in np.unique(held):
-        cells = tokens == token
-        drawn[cells] = rng.choice(choices[held == token], cells.sum())
-    return coder.scale.to_cells(drawn, np.zeros(len(tokens), bool))
+        cells, there = tokens == token, held == token
+        odds = shares[there] / shares[there].sum()
+        drawn[cells] = rng.choice(choices[there], cells.sum(), p=odds)
+    return coder.scale.to_cells(drawn, tokens == coder.missing_token)

@@ -11,12 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.exceptions import DataWarning, SchemaError
-from synthgan.io import holds_text, parse_arrow_type, read_table, value_type_of
+from synthgan.io import (
+    holds_text,
+    parse_arrow_type,
+    plain_texts,
+    plain_values,
+    read_table,
+    value_type_of,
+)
 from synthgan.schema import Column, Schema
 
 __all__ = ["infer_schema"]
 
-_ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key)$|^id[_\s-]", re.IGNORECASE)
+_ID_NAME = re.compile(r"(^|[_\s-])(id|uuid|guid|key|mrn|ssn)$|^id[_\s-]", re.IGNORECASE)
 _MANY_LEVELS = 1000
 
 
@@ -73,19 +80,13 @@ def _infer_column(name: str, values: pa.ChunkedArray, min_count: int) -> Column:
     if values.null_count == len(values):
         _warn(f"{where} has no value at all; it will be all missing in samples.")
         return Column(name, "constant", text, min_count=min_count)
-    if pa.types.is_floating(value_type):
-        plain = values.cast(value_type) if pa.types.is_dictionary(arrow_type) else values
-        if not pc.all(pc.is_finite(plain.drop_null())).as_py():
-            raise SchemaError(
-                f"{where} holds infinite values; replace them with missing or a finite bound."
-            )
-    if pa.types.is_string_view(value_type):  # few compute functions know views
-        value_type = pa.large_string()
-        values = values.cast(value_type)
+    plain = plain_values(values)
+    if pa.types.is_floating(value_type) and not pc.all(pc.is_finite(plain.drop_null())).as_py():
+        raise SchemaError(
+            f"{where} holds infinite values; replace them with missing or a finite bound."
+        )
     n_values = len(values) - values.null_count
-    plain = values.cast(value_type) if pa.types.is_dictionary(arrow_type) else values
-    n_distinct = _count_distinct(plain)
-    kind, levels = _kind_of(name, values, n_distinct, n_values)
+    kind, levels = _kind_of(name, plain_texts(values), _count_distinct(plain), n_values)
     return Column(name, kind, text, levels=levels, min_count=min_count)
 
 

@@ -8,9 +8,10 @@ goes back in the same form.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,11 +32,15 @@ __all__ = [
     "escape_formulas",
     "holds_text",
     "parse_arrow_type",
+    "plain_texts",
+    "plain_values",
     "read_frame",
     "read_table",
     "read_with_container",
+    "reader_of",
     "value_type_of",
     "with_container",
+    "without_views",
     "write_csv",
     "write_table",
 ]
@@ -97,13 +102,26 @@ def value_type_of(arrow_type: pa.DataType) -> pa.DataType:
     return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
-def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the cells of a column without a dictionary, and texts without views."""
+def plain_values(values: Any) -> Any:
+    """Return the cells of an array or column without a dictionary, texts as :func:`plain_texts`."""
+    values = plain_texts(values)
     if pa.types.is_dictionary(values.type):
-        return values.cast(values.type.value_type)
-    if pa.types.is_string_view(values.type):
-        return values.cast(pa.large_string())
+        values = values.cast(values.type.value_type)
     return values
+
+
+def plain_texts(values: Any) -> Any:
+    """Return an array or column whose texts, also in a dictionary, are strings and no views."""
+    kind = values.type
+    if pa.types.is_string_view(kind):
+        return values.cast(pa.large_string())
+    if not pa.types.is_dictionary(kind) or not pa.types.is_string_view(kind.value_type):
+        return values
+    if isinstance(values, pa.ChunkedArray):
+        target = pa.dictionary(kind.index_type, pa.large_string(), kind.ordered)
+        return pa.chunked_array([plain_texts(chunk) for chunk in values.chunks], target)
+    levels = values.dictionary.cast(pa.large_string())
+    return pa.DictionaryArray.from_arrays(values.indices, levels, ordered=kind.ordered)
 
 
 def holds_text(arrow_type: pa.DataType) -> bool:
@@ -261,8 +279,9 @@ def read_with_container(data: Any) -> tuple[pa.Table, Container]:
     if hasattr(data, "__arrow_c_stream__"):
         table = pa.table(data)
         _require_unique(table.column_names)
-        kind = "polars" if type(data).__module__.split(".")[0] == "polars" else "arrow"
-        return _nan_is_missing(table), Container(kind)
+        if type(data).__module__.split(".")[0] == "polars":
+            return _nan_is_missing(without_views(table)), Container("polars")
+        return _nan_is_missing(table), Container("arrow")
     if hasattr(data, "__array__"):
         return _from_numpy(np.asarray(data))
     if isinstance(data, list) and data and isinstance(data[0], (list, tuple)):
@@ -406,7 +425,8 @@ def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = F
 
     Parameters
     ----------
-    data : table
+    data : table or pyarrow.RecordBatchReader
+        A reader is never held as a whole: one batch after the other is written.
     path : path
     excel_safe : bool, default False
         Put a ``'`` before texts in CSV that spreadsheets would take for formulas; see
@@ -418,28 +438,53 @@ def write_table(data: Any, path: str | os.PathLike[str], *, excel_safe: bool = F
         If the format is unknown or the folder does not exist or cannot be written.
     """
     path = Path(path)
-    table = read_table(data)
+    batches = _batches(data)
     if path.suffix.lower() in (".parquet", ".pq"):
-        write_atomically(path, lambda handle: pa.parquet.write_table(table, handle))
+        write_atomically(path, lambda handle: _write_parquet(batches, handle))
     elif path.suffix.lower() == ".csv":
-        write_atomically(path, lambda handle: write_csv(table, handle, excel_safe=excel_safe))
+        write_atomically(path, lambda handle: write_csv(batches, handle, excel_safe=excel_safe))
     else:
         raise DataError(f"Cannot tell the format of {path}; use a .parquet or .csv file.")
 
 
 def write_csv(data: Any, handle: IO[bytes], *, excel_safe: bool = False) -> None:
-    """Write a table as CSV to an open file; `excel_safe` as for :func:`write_table`."""
-    table = without_views(read_table(data))
-    pa.csv.write_csv(escape_formulas(table) if excel_safe else table, handle)
+    """Write a table as CSV to an open file; parameters as for :func:`write_table`."""
+
+    def plain(table: pa.Table) -> pa.Table:
+        return escape_formulas(without_views(table)) if excel_safe else without_views(table)
+
+    batches = _batches(data)
+    with pa.csv.CSVWriter(handle, plain(batches.schema.empty_table()).schema) as writer:
+        for batch in batches:
+            writer.write_table(plain(pa.Table.from_batches([batch])))
+
+
+def _write_parquet(batches: pa.RecordBatchReader, handle: IO[bytes]) -> None:
+    with pa.parquet.ParquetWriter(handle, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def reader_of(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    """Return a stream of batches, one at least, as a reader; the first is asked for here."""
+    first = next(batches)
+    return pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))
+
+
+def _batches(data: Any) -> pa.RecordBatchReader:
+    if isinstance(data, pa.RecordBatchReader):
+        return data
+    return read_table(data).combine_chunks().to_reader()
 
 
 def without_views(table: pa.Table) -> pa.Table:
-    """Return a table whose texts are strings; few functions know views."""
-    fields = [
-        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+    """Return a table whose texts are strings and no views, which few functions know."""
+    for position, name in enumerate(table.column_names):
+        column = table.column(position)
+        plain = plain_texts(column)
+        if plain is not column:
+            table = table.set_column(position, name, plain)
+    return table
 
 
 def escape_formulas(table: pa.Table) -> pa.Table:

@@ -20,14 +20,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 from tqdm.auto import tqdm
 
 from synthgan._runtime import logger, seed_from
 from synthgan.conditions import MISSING
 from synthgan.estimators.base import check_number, load_model
 from synthgan.exceptions import DataError, ModelFileError, ParameterError
-from synthgan.files import digest_of_file, read_text, sweep, write_atomically, write_text
+from synthgan.files import digest_of_file, read_text, sweep, write_text
+from synthgan.io import reader_of, write_table
 
 __all__ = ["sample_shards"]
 
@@ -201,15 +201,7 @@ def _draw(part: _Part) -> tuple[str, dict[str, Any]]:
         steps=part.steps,
         random_state=part.seed,
     )
-
-    def write(handle: Any) -> None:
-        first = next(batches)
-        with pa.parquet.ParquetWriter(handle, first.schema) as writer:
-            writer.write_batch(first)
-            for batch in batches:
-                writer.write_batch(batch)
-
-    write_atomically(part.path, write)
+    write_table(reader_of(batches), part.path)
     return Path(part.path).name, {"rows": part.stop - part.start, **digest_of_file(part.path)}
 
 

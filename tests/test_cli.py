@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -294,6 +295,17 @@ def test_sample_writes_the_file(folder: Path, capsys: pytest.CaptureFixture[str]
     first = out.read_bytes()
     assert main(argv) == 0
     assert out.read_bytes() == first
+
+
+def test_sample_of_a_model_of_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    tiny_gan().fit(rng.normal(size=(200, 2)), rng.integers(2, size=200)).save(tmp_path / "m")
+    argv = ["sample", str(tmp_path / "m"), "-n", "1e5", "-o", str(tmp_path / "s.csv")]
+    assert main([*argv, "--steps", "1"]) == 0
+    frame = pd.read_csv(tmp_path / "s.csv")
+    assert list(frame) == ["x0", "x1", "target"]
+    assert len(frame) == 100_000
+    assert "100000 rows" in capsys.readouterr().err
 
 
 def test_sample_where(folder: Path) -> None:

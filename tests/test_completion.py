@@ -105,3 +105,24 @@ def test_rows_that_look_alike(make, tied, groups, factors, start, monkeypatch):
     torch.testing.assert_close(mass, expected[1], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(tally, expected[2], atol=1e-2, rtol=1e-4)
     assert told < expected[3]
+
+
+@pytest.mark.parametrize("start", [nothing, with_holes])
+@pytest.mark.parametrize("tied", [False, True], ids=["free", "tied"])
+def test_rows_of_many_logits_are_drawn_in_parts(tied, start, monkeypatch):
+    groups = [[1, 3], [0, 4], [2]]
+    uniforms = random_numbers("cells", ROWS, len(SIZES))
+    latents = random_numbers("classes", len(groups), ROWS, 1) if tied else None
+    completer = network(tied)
+    arguments = (*start(), groups, uniforms, [None] * len(SIZES), latents)
+    expected = completer.complete(*arguments)
+    longest, scores = [], completer.predictor.scores
+
+    def spy(features, *rest):
+        longest.append(len(features))
+        return scores(features, *rest)
+
+    monkeypatch.setattr(completion, "LOGITS", 12 * 100)
+    monkeypatch.setattr(completer.predictor, "scores", spy)
+    np.testing.assert_array_equal(completer.complete(*arguments), expected)
+    assert max(longest) <= 128

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fixtures import mixed_table
+from fixtures import mixed_table, tiny_gan
 
 from synthgan import MISSING, NOT_MISSING, TabularGAN
-from synthgan.exceptions import ConditionError, DataWarning, ParameterError
+from synthgan.conditions import parse_conditions
+from synthgan.encoding import TableEncoder
+from synthgan.exceptions import ConditionError, DataError, DataWarning, ParameterError
+from synthgan.inference import infer_schema
 
 
 @pytest.mark.parametrize("n", [1, 511, 1030])
@@ -141,3 +145,114 @@ def test_rare_combination_warns_and_holds(adult_gan: TabularGAN) -> None:
 def test_identifier_cannot_be_asked_for(gan: TabularGAN) -> None:
     with pytest.raises(ConditionError, match="identifier"):
         gan.sample(3, conditions={"patient": "P-00001"})
+
+
+def numbers() -> TableEncoder:
+    rng = np.random.default_rng(0)
+    whole = np.r_[np.full(50, 7), rng.integers(5000, 50_000, 2000)]
+    table = pa.table(
+        {
+            "whole": whole,
+            "small": pa.array(np.tile([0.1, 0.2, 0.3], 700)[: len(whole)], pa.float32()),
+            "real": rng.normal(size=len(whole)),
+            "holes": pa.array([1, 2, None, 4, 5] * 410),
+        }
+    )
+    return TableEncoder.fit(table, infer_schema(table), max_tokens=10)
+
+
+def test_listed_numbers_have_the_odds_of_the_model() -> None:
+    encoder = numbers()
+    (found,) = parse_conditions({"whole": [7, 20_000, 20_001]}, encoder)
+    coder = encoder.coder("whole")
+    spike, bin_ = coder.encode_numbers(np.array([7, 20_000]))
+    assert found.weights[spike] == 1
+    width = np.diff(coder.knots[bin_])
+    piece = width[np.searchsorted(coder.knots[bin_], 20_000) - 1]
+    assert found.weights[bin_] == pytest.approx(2 / piece / 8)
+    (single,) = parse_conditions({"whole": 20_000}, encoder)
+    assert single.weights.max() == 1
+    (real,) = parse_conditions({"real": [0.0, 0.5]}, encoder)
+    assert (real.weights > 0).sum() == 2
+
+
+def test_numbers_of_narrow_floats_are_found() -> None:
+    encoder = numbers()
+    for wanted in (0.1, [0.1, 0.3], (0.1, 0.1), (0.3, None)):
+        (found,) = parse_conditions({"small": wanted}, encoder)
+        assert found.weights.sum() == len(np.atleast_1d(wanted)) - (isinstance(wanted, tuple))
+    with pytest.raises(ConditionError, match="no value"):
+        parse_conditions({"small": 1e300}, encoder)
+
+
+def test_missing_among_others(adult_gan: TabularGAN) -> None:
+    for missing in (None, MISSING, float("nan"), pd.NA):
+        (found,) = parse_conditions({"holes": [4, missing]}, numbers())
+        assert found.weights.sum() == 2
+        assert found.weights[-1] == 1
+    rows = adult_gan.sample(400, conditions={"occupation": ["Sales", None]}, random_state=0)
+    assert set(rows["occupation"].fillna("none")) == {"Sales", "none"}
+    with pytest.raises(ConditionError, match="never missing"):
+        adult_gan.sample(3, conditions={"age": [30, None]})
+
+
+def test_a_list_with_numbers_and_missing_cells() -> None:
+    frame = pd.DataFrame({"x": pd.array([1, 2, None, 4, 5] * 60, "Int64"), "y": np.arange(300) % 7})
+    drawn = tiny_gan().fit(frame).sample(300, conditions={"x": [4, None]}, random_state=0)
+    assert set(drawn["x"].fillna(-1)) == {4, -1}
+
+
+@pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
+def test_many_conditions_are_no_contradiction() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(2, size=(200, 40)) == 1).add_prefix("c")
+    gan = tiny_gan().fit(frame)
+    wanted = frame.iloc[0].to_dict()
+    assert (gan.sample(3, conditions=wanted, random_state=0) == frame.iloc[0]).all(axis=None)
+
+
+def test_known_cells_of_polars() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(
+        {
+            "s": ["a", "b", None, "c"] * 50,
+            "c": polars.Series(["u", "v", "u", None] * 50, dtype=polars.Categorical),
+            "x": [1.5, 2.5, 3.0, None] * 50,
+        }
+    )
+    gan = tiny_gan().fit(frame)
+    filled = gan.impute(frame, random_state=0)
+    assert filled.schema == frame.schema
+    assert filled.null_count().sum_horizontal().item() == 0
+    assert filled["s"][:2].to_list() == ["a", "b"]
+    rows = gan.sample(conditions=frame.select("c", "s")[:4], random_state=0)
+    assert rows["c"][:3].to_list() == ["u", "v", "u"]
+    assert set(gan.sample(9, conditions={"s": "b"})["s"]) == {"b"}
+
+
+def test_known_cells_without_any_value_or_column(gan: TabularGAN) -> None:
+    known = pd.DataFrame({"grade": ["low", "high"], "seen": [np.nan, np.nan]})
+    rows = gan.sample(conditions=known, random_state=0)
+    assert rows["grade"].tolist() == ["low", "high"]
+    assert rows["seen"].dtype == mixed_table()["seen"].dtype
+    with pytest.raises(DataError, match="no columns"):
+        gan.sample(conditions=pd.DataFrame(index=range(5)))
+
+
+def test_new_levels_beyond_the_codes_of_a_category() -> None:
+    known = pd.Series([f"k{j}" for j in range(100)] * 6)
+    rare = pd.Series([f"r{j}" for j in range(20)])
+    frame = pd.DataFrame(
+        {"c": pd.concat([known, rare]).astype("category"), "x": np.arange(620) % 7}
+    )
+    gan = tiny_gan().fit(frame)
+    holes = pd.DataFrame({"c": [f"n{j}" for j in range(60)], "x": None})
+    filled = gan.impute(holes.astype({"c": "category", "x": "Int64"}), random_state=0)
+    assert filled["c"].tolist() == holes["c"].tolist()
+
+
+def test_the_only_column_has_its_marginal_probabilities() -> None:
+    frame = pd.DataFrame({"s": ["a", "b", "b"] * 100})
+    found = tiny_gan().fit(frame).level_probabilities(frame[:2], "s")
+    assert found.shape == (2, 2)
+    np.testing.assert_allclose(found.iloc[0], [1 / 3, 2 / 3], atol=0.02)

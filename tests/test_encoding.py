@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from fixtures import mixed_table
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synthgan._runtime import numpy_generator
@@ -255,6 +255,7 @@ def test_suppressed_shares_bound_what_fresh_rows_hold() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 4), st.integers(4, 40), st.integers(0, 10**6), st.floats(0.1, 3.0))
+@example(decimals=1, tokens=31, seed=96818, spread=1.0)
 def test_a_range_reaches_every_bin_with_a_value_in_it(
     decimals: int, tokens: int, seed: int, spread: float
 ) -> None:
@@ -316,3 +317,65 @@ def test_a_given_value_becomes_exact_ticks(kind: pa.DataType, value: object, tic
 def test_what_is_no_value_of_a_column_is_refused(value: object) -> None:
     with pytest.raises(SchemaError, match="not a value of it"):
         Scale(Column("x", "integer", "int64"), 0, 1, 0).offset_of(value)
+
+
+def test_numbers_below_a_spike_in_the_first_bin_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    values = np.r_[rng.integers(0, 1001, 20_000), np.full(8000, 20)]
+    encoder, table = fit(pd.DataFrame({"x": values}), max_tokens=12)
+    coder = encoder.coders[0]
+    assert isinstance(coder, NumberCoder)
+    assert coder.knots[0, 0] == coder.knots[0, -1] == 20
+    back = decode(encoder, encoder.encode(table).codes)["x"].to_numpy()
+    error = 5 * np.sqrt(0.02 / len(values))
+    assert np.mean(back < 20) == pytest.approx(np.mean(values < 20), abs=error)
+    assert coder.hidden(table["x"]) < 20
+
+
+@pytest.mark.parametrize("unit", [1, 10], ids=["whole", "tenths"])
+def test_ends_of_a_range_have_their_share(unit: int) -> None:
+    numbers = np.arange(20_000) / unit
+    encoder, _ = fit(
+        pd.DataFrame({"x": np.repeat(numbers if unit > 1 else numbers.astype(int), 2)})
+    )
+    coder = encoder.coders[0]
+    assert isinstance(coder, NumberCoder)
+    limits = (numbers[10_002], numbers[10_005])
+    tokens = np.flatnonzero(coder.weights(limits))
+    assert len(tokens) == 1
+    draws, rng = 20_000, np.random.default_rng(0)
+    cells = coder.decode(np.full(draws, tokens[0]), rng.random(draws), limits)
+    found, counts = np.unique(cells.to_numpy(), return_counts=True)
+    np.testing.assert_allclose(found, numbers[10_002:10_006])
+    np.testing.assert_allclose(counts, draws / 4, atol=5 * np.sqrt(draws * 3 / 16))
+
+
+@pytest.mark.parametrize("bins", [10, None, (25, 50), (0, 50)])
+def test_declared_whole_numbers_are_equally_likely(bins: int | tuple[float, ...] | None) -> None:
+    column = Column("x", "integer", "int64", bounds=(0, 99), bins=bins, missing=False)
+    coder = NumberCoder.declared(column)
+    assert coder.extremes == (0, 99)
+    numbers = np.arange(100.0)
+    tokens, shares = coder.encode_numbers(numbers), coder.shares_of(numbers)
+    np.testing.assert_allclose(shares * np.bincount(tokens)[tokens], 1.0)
+    draws, rng = 10_000, np.random.default_rng(0)
+    cells = coder.decode(np.zeros(draws, int), rng.random(draws)).to_numpy()
+    counts = np.bincount(cells)
+    np.testing.assert_allclose(counts, draws / len(counts), atol=5 * np.sqrt(draws / len(counts)))
+
+
+def test_declared_bounds_between_whole_numbers() -> None:
+    column = Column("x", "integer", "int64", bounds=(0.5, 3.5), missing=False)
+    coder = NumberCoder.declared(column)
+    assert coder.extremes == (1, 3)
+    assert coder.n_tokens == 3
+
+
+def test_dictionaries_of_views() -> None:
+    views = pa.array(["a", "b"], pa.string_view())
+    codes = pa.array([0, 1, None] * 40, pa.int32())
+    table = pa.table({"s": pa.DictionaryArray.from_arrays(codes, views)})
+    encoder = TableEncoder.fit(table, infer_schema(table))
+    back = decode(encoder, encoder.encode(table).codes)
+    assert back["s"].to_pylist() == table["s"].to_pylist()
+    assert back.schema.equals(table.schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from synthgan.io import (
     read_frame,
     read_table,
     read_with_container,
+    reader_of,
     write_table,
 )
 
@@ -84,6 +86,33 @@ def test_files(ending: str, tmp_path: Path) -> None:
     frame = read_frame(path)
     assert frame["n"].dtype == "Int64"
     assert frame["s"].tolist()[0] == "a"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_reader_is_written_batch_by_batch(ending: str, tmp_path: Path) -> None:
+    table = pa.table({"n": [1, None, 3], "s": pa.array(["=a", "b", "=a"]).dictionary_encode()})
+    held = 0
+
+    def batches(stop: int) -> Iterator[pa.RecordBatch]:
+        nonlocal held
+        for k in range(stop):
+            held += 1
+            yield table.slice(k % 3, 1).to_batches()[0]
+        if stop > 3:
+            raise RuntimeError("no more")
+
+    path = tmp_path / f"t.{ending}"
+    reader = reader_of(batches(3))
+    assert held == 1
+    write_table(reader, path, excel_safe=True)
+    quote = "'" if ending == "csv" else ""
+    assert read_table(path)["n"].to_pylist() == [1, None, 3]
+    assert read_table(path)["s"].to_pylist() == [f"{quote}=a", "b", f"{quote}=a"]
+    whole = path.read_bytes()
+    with pytest.raises(RuntimeError, match="no more"):
+        write_table(reader_of(batches(5)), path)
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_is_no_number_is_missing(tmp_path: Path) -> None:

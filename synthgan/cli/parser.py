@@ -38,7 +38,7 @@ example:
 
 DOMAIN_HELP = """\
 a domain says what is known of the columns without the data. Fill in for each column:
-  levels    ["a", "b", ...]: all of them; others count as missing
+  levels    ["a", "b", ...]: all of them; others count as missing (as the last, if no cell can be)
   bounds    [0, 120]: what lies beyond is moved to them
             (what stays null is bought with a tenth of the budget of the fit)
 and, if you want,

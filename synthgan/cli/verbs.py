@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from synthgan.exceptions import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["REFUSED", "Answer", "UsageError"]
 
@@ -152,7 +154,7 @@ def ledger(args: argparse.Namespace) -> Answer:
 
 def sample(args: argparse.Namespace) -> Answer:
     """Draw synthetic rows from a model file."""
-    from synthgan.io import write_table
+    from synthgan.io import reader_of, write_csv, write_table
 
     if args.output.endswith("/"):
         return _sample_shards(args)
@@ -162,13 +164,32 @@ def sample(args: argparse.Namespace) -> Answer:
         _require_folder(Path(args.output))
     gan = _table_model(args)
     conditions = conditions_from(args.where, gan.schema_) or None
-    rows = gan.sample(args.n, conditions=conditions, steps=args.steps, random_state=args.seed)
+    batches = gan.sample_iter(
+        args.n, conditions=conditions, steps=args.steps, random_state=args.seed
+    )
+    rows = reader_of(_with_progress(batches, args))
     if args.output == "-":
-        _print_csv(rows, excel_safe=args.excel_safe)
+        write_csv(rows, sys.stdout.buffer, excel_safe=args.excel_safe)
+        sys.stdout.buffer.flush()
     else:
         write_table(rows, args.output, excel_safe=args.excel_safe)
         _say(args, f"wrote {args.n} rows to {args.output}")
     return Answer({"output": args.output, "rows": args.n})
+
+
+def _with_progress(
+    batches: Iterator[pa.RecordBatch], args: argparse.Namespace
+) -> Iterator[pa.RecordBatch]:
+    """Pass the batches of a sample on, with a bar if they take longer than a second."""
+    from tqdm.auto import tqdm
+
+    with tqdm(
+        total=args.n, desc="rows", unit="row", unit_scale=True, delay=1, leave=False,
+        disable=args.quiet,
+    ) as bar:  # fmt: skip
+        for batch in batches:
+            bar.update(batch.num_rows)
+            yield batch
 
 
 def _table_model(args: argparse.Namespace) -> Any:
@@ -474,13 +495,6 @@ def _demo_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     half = len(table) // 2
     train, holdout = table.iloc[order[:half]], table.iloc[order[half:]]
     return train.reset_index(drop=True), holdout.reset_index(drop=True)
-
-
-def _print_csv(rows: Any, *, excel_safe: bool = False) -> None:
-    from synthgan.io import write_csv
-
-    write_csv(rows, sys.stdout.buffer, excel_safe=excel_safe)
-    sys.stdout.buffer.flush()
 
 
 def _require_folder(path: Path) -> None:

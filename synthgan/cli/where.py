@@ -139,8 +139,9 @@ def _value(text: str, column: Column) -> Any:
     """Read `text` as a value of `column`."""
     import pyarrow as pa
 
-    kind = column.arrow_type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    from synthgan.io import value_type_of
+
+    kind = value_type_of(column.arrow_type)
     text = text.strip() if column.is_numeric else text
     try:
         if pa.types.is_duration(kind):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.exceptions import DataError
-from synthgan.io import plain_values
+from synthgan.io import plain_values, value_type_of
 from synthgan.schema import Column
 
 #: What a pooled rare level of a text column is shown as when ``rare="placeholder"``.
@@ -63,7 +63,7 @@ class LevelCoder:
     @classmethod
     def declared(cls, column: Column) -> LevelCoder:
         """Return the coder of a column whose levels are declared, without any data."""
-        value_type = _value_type(column.arrow_type)
+        value_type = value_type_of(column.arrow_type)
         if column.kind == "boolean":
             return cls(column, pa.array([False, True]), False, column.missing is not False)
         return cls(column, _declared(column, value_type), False, column.missing is not False)
@@ -145,10 +145,10 @@ class LevelCoder:
         indices = pa.array(codes, mask=absent)
         target = self.column.arrow_type
         if pa.types.is_dictionary(target):
-            order = pa.DictionaryArray.from_arrays(
-                indices.cast(target.index_type), levels, ordered=target.ordered
+            named = levels.cast(target.value_type)
+            return pa.DictionaryArray.from_arrays(
+                indices.cast(target.index_type), named, ordered=target.ordered
             )
-            return order
         if not len(levels):
             return pa.nulls(len(codes), target)
         return levels.take(indices).cast(target)
@@ -179,7 +179,7 @@ class LevelCoder:
         cls, column: Column, data: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> LevelCoder:
         """Rebuild a coder from :meth:`to_dict`."""
-        value_type = _value_type(column.arrow_type)
+        value_type = value_type_of(column.arrow_type)
         levels = _from_json(data["levels"], value_type)
         return cls(column, levels, bool(data["has_rare"]), bool(data["has_missing"]))
 
@@ -191,10 +191,6 @@ def _missing_or_raise(token: int | None, missing: Array, name: str) -> int:
             "was fitted."
         )
     return -1 if token is None else token
-
-
-def _value_type(arrow_type: pa.DataType) -> pa.DataType:
-    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
 def _declared(column: Column, value_type: pa.DataType) -> pa.Array:

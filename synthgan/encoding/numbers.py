@@ -86,13 +86,18 @@ class NumberCoder:
         assert column.bounds is not None
         scale = Scale.declared(column)
         low, high = (scale.offset_of(edge) for edge in column.bounds)
+        if scale.half_step:
+            low, high = float(np.ceil(low)), float(np.floor(high))
         if not low <= high or not np.isfinite([low, high]).all():
             raise SchemaError(f"Column {column.name!r}: the bounds are not (low, high).")
         spikes = np.unique([scale.offset_of(value) for value in column.spikes or ()])
-        edges = _declared_edges(column, scale, low, high)
-        for name, found in (("spikes", spikes), ("bins", edges)):
+        inner = np.array([])
+        if isinstance(column.bins, tuple):
+            inner = np.array([scale.offset_of(edge) for edge in column.bins])
+        for name, found in (("spikes", spikes), ("bins", inner)):
             if len(found) and not low <= found.min() <= found.max() <= high:
                 raise SchemaError(f"Column {column.name!r}: {name} lie outside the bounds.")
+        edges = _declared_edges(column.bins, inner, scale, low, high)
         single = scale.half_step and len(edges) == 2 + round(high - low)
         if single:
             rows = np.arange(round(high - low) + 1)[:, None] + low + np.zeros(PIECES + 1)
@@ -193,7 +198,9 @@ class NumberCoder:
             return pa.nulls(len(codes), self.column.arrow_type)
         rows = self.knots[np.where(missing, 0, codes)]
         if limits is not None:
-            low, high = (self._inverse(np.where(missing, 0, codes), edge) for edge in limits)
+            half, tokens = self._half_a_value, np.where(missing, 0, codes)
+            low = self._inverse(tokens, limits[0] - half)
+            high = self._inverse(tokens, limits[1] + half)
             uniforms = low + uniforms * (high - low)
         position = uniforms * PIECES
         piece = np.minimum(position.astype(np.int64), PIECES - 1)
@@ -213,7 +220,13 @@ class NumberCoder:
     @property
     def extremes(self) -> tuple[float, float]:
         """Smallest and largest number that can be drawn, as offsets."""
-        return float(self.knots[0, 0]), float(self.knots[:, -1].max())
+        ends = float(self.knots[:, 0].min()), float(self.knots[:, -1].max())
+        return self.scale.inside(*ends) or ends
+
+    @property
+    def _half_a_value(self) -> float:
+        """How far from a value a number may lie to be rounded to it; 0 if none are rounded."""
+        return 0.0 if self.scale.decimals is None else 0.5 * 10.0**-self.scale.decimals
 
     def _inverse(self, codes: Array, edge: float) -> Array:
         """Return the share of each token's bin that lies below `edge`."""
@@ -222,9 +235,7 @@ class NumberCoder:
 
     def weights(self, limits: tuple[float, float]) -> Array:
         """Return the share of each token that lies in the closed range `limits` (offsets)."""
-        low, high = limits
-        decimals = self.scale.decimals
-        half = 0.0 if decimals is None else 0.5 * 10.0**-decimals  # what is rounded into the range
+        (low, high), half = limits, self._half_a_value
         weights = np.zeros(self.n_tokens)
         for token, knots in enumerate(self.knots):
             if knots[0] == knots[-1]:
@@ -233,6 +244,27 @@ class NumberCoder:
                 inside = _share_below(knots, high + half) - _share_below(knots, low - half)
                 weights[token] = max(inside, 0.0) if self._reaches(knots, low, high) else 0.0
         return weights
+
+    def shares_of(self, numbers: Array) -> Array:
+        """Return the share of its token that each number has, shape (numbers,).
+
+        1 for a spike, 0 for what cannot be drawn. Where numbers are not rounded, it is that of a
+        small neighbourhood, the same for all.
+        """
+        low, high = self.extremes
+        half = self._half_a_value or 1e-9 * (high - low)
+        shares = np.zeros(len(numbers))
+        for k, (token, number) in enumerate(
+            zip(self.encode_numbers(numbers), numbers, strict=True)
+        ):
+            knots = self.knots[token]
+            if not low <= number <= high or not knots[0] <= number <= knots[-1]:
+                continue
+            if knots[0] == knots[-1]:
+                shares[k] = 1.0
+            else:
+                shares[k] = _share_below(knots, number + half) - _share_below(knots, number - half)
+        return shares
 
     def _reaches(self, knots: Array, low: float, high: float) -> bool:
         """Whether the bin holds a number of the column's grid inside the closed range."""
@@ -258,19 +290,23 @@ class NumberCoder:
         return cls(column, Scale.from_dict(column, data["scale"]), knots, bool(data["has_missing"]))
 
 
-def _declared_edges(column: Column, scale: Scale, low: float, high: float) -> Array:
-    """Return the edges of declared bins, between the bounds; one more than there are bins."""
-    whole = scale.half_step > 0
-    n_values = round(high - low) + 1 if whole else np.inf
-    if isinstance(column.bins, tuple):
-        inner = np.array([scale.offset_of(edge) for edge in column.bins])
-    elif whole and n_values <= (column.bins or _SINGLE):
-        return np.concatenate([[low], np.arange(low, high) + 0.5, [high]])
-    else:
-        inner = np.linspace(low, high, (column.bins or _BINS) + 1)[1:-1]
-    if whole:  # a bin begins at its edge: half a step below
-        inner = np.ceil(inner) - 0.5
-    return np.unique(np.concatenate([[low], inner, [max(high, np.nextafter(low, np.inf))]]))
+def _declared_edges(
+    bins: int | tuple[Any, ...] | None, inner: Array, scale: Scale, low: float, high: float
+) -> Array:
+    """Return the edges of declared bins, one more than there are bins.
+
+    Whole numbers reach from half a step below them to half a step above.
+    """
+    if not scale.half_step:
+        if not isinstance(bins, tuple):
+            inner = np.linspace(low, high, (bins or _BINS) + 1)[1:-1]
+        return np.unique(np.concatenate([[low], inner, [max(high, np.nextafter(low, np.inf))]]))
+    if not isinstance(bins, tuple):
+        if high - low + 1 <= (bins or _SINGLE):
+            return np.arange(low, high + 2) - scale.half_step
+        inner = np.linspace(low, high, (bins or _BINS) + 1)[1:-1]
+    edges = np.concatenate([[low], np.ceil(inner), [high + 1]]) - scale.half_step
+    return np.unique(edges)
 
 
 def _share_below(knots: Array, edge: float) -> float:
@@ -323,6 +359,7 @@ def _bins(
     if n_bins < 1 or not len(rest):
         return np.empty((0, PIECES + 1))
     spread = scale.spread_ties(rest)
+    bounds = bounds[0] - scale.half_step, bounds[1] + scale.half_step
     edges = np.quantile(spread, np.linspace(0, 1, n_bins + 1))
     edges[0], edges[-1] = bounds
     if scale.half_step:

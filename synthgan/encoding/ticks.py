@@ -140,7 +140,7 @@ class Scale:
         width, near = 10.0**-self.decimals, float(np.round(end, self.decimals))
         if abs(near - end) <= max(1e-6 * width, 4 * float(np.spacing(abs(end)))):
             return near
-        return float(towards(end / width) * width)
+        return float(np.round(towards(end / width) * width, self.decimals))
 
     def to_cells(self, numbers: Array, missing: Array) -> pa.Array:
         """Return offsets as an Arrow array of the column's type; masked cells are missing."""
@@ -329,7 +329,8 @@ def _offset_of(scale: Scale, value: Any) -> float:
     if isinstance(value, float) and not np.isfinite(value):
         return value
     if pa.types.is_floating(target):
-        return float(value)
+        with np.errstate(over="ignore"):  # beyond the type: infinite
+            return float(target.to_pandas_dtype()(value))
     return float((_ticks_of(target, value) - scale.base) / scale.step)
 
 

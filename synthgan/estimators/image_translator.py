@@ -52,8 +52,8 @@ class ImageTranslator(BaseSynthesizer):
     mode : {"cyclegan", "cut"}, default "cyclegan"
         ``"cyclegan"`` learns both directions, each checked by the way back (arXiv:1703.10593).
         ``"cut"`` learns one, which keeps the content patch by patch (arXiv:2007.15651): with half
-        the networks, half the memory for images of 64 pixels and more, 0.6 of the time, and less
-        exactly.
+        the networks, half the memory for images of 64 pixels and more, two thirds of the time, and
+        less exactly.
     align : bool, default True
         First look for the quarter turn, reflection or negative that brings domain A closest to
         domain B, and learn from there; kept only if it at least halves their distance. Without it,

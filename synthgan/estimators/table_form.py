@@ -157,9 +157,10 @@ class TableForm:
             )
         if without is not None and without not in table.column_names:
             names = [name for name in names if name != without]
-        schema = Schema(tuple(self.schema[name] for name in names or self.schema.names))
-        if differences := schema.differences(table):
-            raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")
+        if names:
+            schema = Schema(tuple(self.schema[name] for name in names))
+            if differences := schema.differences(table):
+                raise DataError("The table does not fit the model: " + "; ".join(differences) + ".")
         return table.select(names)
 
     def tokens(self, table: pa.Table) -> Array:

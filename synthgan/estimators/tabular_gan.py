@@ -348,6 +348,8 @@ class TabularGAN(BaseSynthesizer):
                 raise ParameterError("Give n_samples or a table of known cells, not both.")
             _check_steps(steps)
             given, _ = read_with_container(conditions)
+            if not given.num_columns:
+                raise DataError("The table of known cells has no columns; ask for n_samples.")
             seed = seed_from(random_state)
             return self._like(conditions, self._sampler().complete(given, steps, seed, fill=False))
         blocks = self._blocks(

@@ -67,7 +67,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
     Take it to encode rows: as numbers for other models, for a map of the table, for anomaly scores.
     Given the latent vector it draws all columns independently of each other, and so it ties them
     less closely than :class:`~synthgan.TabularGAN`, which is the better generator (Adult: a judge's
-    AUC of .69 against .53), for a sixth of the sampling time.
+    AUC of .69 against .53), for six to seven tenths of the sampling time.
 
     The encoder sees tokens, so numbers, levels and missing cells go in alike, and every cell comes
     out as a distribution of tokens, as in TVAE (Xu et al. 2019, arXiv:1907.00503). After the fit, a
