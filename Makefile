@@ -55,7 +55,7 @@ recipes: ## test pipelines/recipes with the packages that they are for
 check: test lint docs ## everything that must pass before a change is merged
 
 clean: ## remove what make produced, the virtual environment included
-	rm -rf demo docs/_build docs/api build dist *.egg-info
+	rm -rf demo docs/_build build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find synthgan tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -f $(VENV)/.made-by-make ]; then rm -rf $(VENV); fi

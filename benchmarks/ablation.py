@@ -92,8 +92,9 @@ def trained(variant: Variant, gan: Any, codes: torch.Tensor, kept: Any, n_rows: 
     from synthgan import TrainingOptions
     from synthgan._runtime import half_precision, torch_generator
     from synthgan.adversarial import rows as game_of_rows
-    from synthgan.few_steps import GroupLikelihood
+    from synthgan.group_likelihood import GroupLikelihood
     from synthgan.networks.rows import LatentClasses, RowCritic
+    from synthgan.options import with_changes
     from synthgan.raking import rake
     from synthgan.runs import Run
     from synthgan.sampling import Sampler
@@ -113,9 +114,8 @@ def trained(variant: Variant, gan: Any, codes: torch.Tensor, kept: Any, n_rows: 
         classes.bias.zero_()
     critic = RowCritic(form.sizes, form.n_ordered, 256, 2, variant.packed)
     critic.reset(torch_generator(0, "critic"))
-    options = TrainingOptions.for_rows(
-        n_rows, refinement_steps=CRITIC_STEPS, penalty=variant.penalty, ema=variant.ema
-    )
+    changes = {"refinement_steps": CRITIC_STEPS, "penalty": variant.penalty, "ema": variant.ema}
+    options = with_changes(TrainingOptions.for_rows(n_rows), changes)
     of_wasserstein = variant.loss == "wasserstein"
     loss = "relativistic" if of_wasserstein else variant.loss
     game = game_of_rows.Game(loss, variant.likelihood)

@@ -316,13 +316,11 @@ def chosen_pairs(codes: Codes, sizes: list[int], epsilon: float, seed: int) -> C
         cost = 0.75 * rho / rounds
         sigma, chosen = private.sigma(picks, cost), []
         for _ in range(picks):
-            position = private.select(
-                left,
-                [whole[parts[a], parts[b]] for a, b in left],
-                0.1 * rho / rounds / picks,
-                penalties=[np.sqrt(2 / np.pi) * sigma * sizes[a] * sizes[b] for a, b in left],
-            )
-            chosen.append(left.pop(position))
+            noise = [np.sqrt(2 / np.pi) * sigma * sizes[a] * sizes[b] for a, b in left]
+            gaps = private._gaps(left, [whole[parts[a], parts[b]] for a, b in left])
+            cost_of_one = 0.1 * rho / rounds / picks
+            private.ledger.charge(cost_of_one, mechanism="exponential", what="one of the pairs")
+            chosen.append(left.pop(noisy_maximum(gaps - noise, cost_of_one)))
         found.append(NoisyCounts(chosen, private.measure(chosen, cost), sigma))
     sampler = Sampler(generator.eval().requires_grad_(False), None, LatentChoice())
     free = [None] * len(sizes)
@@ -331,6 +329,20 @@ def chosen_pairs(codes: Codes, sizes: list[int], epsilon: float, seed: int) -> C
         for b in range(-(-len(codes) // 512))
     ]
     return torch.cat(blocks).numpy()[: len(codes)]
+
+
+def noisy_maximum(scores: npt.NDArray[np.float64], rho: float) -> int:
+    """Return the position of a score that a row changes by at most 1, by the exponential mechanism.
+
+    One draw costs epsilon**2 / 8 (arXiv:2004.07223).
+    """
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    space = dp.vector_domain(dp.atom_domain(T=float, nan=False)), dp.linf_distance(T=float)
+    scale = 2 / np.sqrt(8 * rho)
+    pick = dp.m.make_noisy_max(*space, dp.zero_concentrated_divergence(), scale=scale)
+    return int(pick(np.asarray(scores, np.float64).tolist()))
 
 
 MADE = {"independent": independent, "chosen pairs": chosen_pairs, "all pairs": all_pairs}

@@ -43,7 +43,7 @@ def measure(
     train: pd.DataFrame, test: pd.DataFrame, synthetic: pd.DataFrame, info: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures of one synthetic table."""
-    from synthgan.evaluate.attacks.copies import dcr_share
+    from synthgan.evaluate.attacks import copies
     from synthgan.evaluate.fidelity.detection import c2st
     from synthgan.evaluate.fidelity.similarity import similarity
     from synthgan.evaluate.measure import Setting
@@ -64,7 +64,7 @@ def measure(
     alike = similarity(a, b)
     scores = {score.name: score.value for score in alike.scores}
     setting = Setting(a, c, target, task, booster="xgboost")
-    utility = tstr(setting, b).scores
+    utility, copied = tstr(setting, b).scores, copies.measure(setting, b).scores
     wanted = "rmse" if task == "regression" else "auc"
     return {
         "shape": scores["shape_error"],
@@ -72,7 +72,7 @@ def measure(
         "c2st_train": c2st(a, b, booster="xgboost", seed=0).value,
         "c2st_test": c2st(c, b, booster="xgboost", seed=0).value,
         "tstr": next(s.value for s in utility if s.name == f"tstr_boosting_{wanted}"),
-        "dcr": dcr_share(a, c, b, seed=0).value,
+        "dcr": next(s.value for s in copied if s.name == "dcr_share"),
     }
 
 

@@ -37,9 +37,6 @@ _ALLOCATOR_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIB
 logger = logging.getLogger("synthgan")
 logger.addHandler(logging.NullHandler())
 
-#: What users may pass as ``random_state``.
-RandomState = int | np.random.Generator | np.random.RandomState | None
-
 
 def seed_from(random_state: Any) -> int:
     """Turn a ``random_state`` argument into one 63-bit seed.

@@ -24,7 +24,6 @@ __all__ = [
     "DataWarning",
     "DivergenceError",
     "ModelFileError",
-    "NotConvergedWarning",
     "ParameterError",
     "SchemaError",
     "SynthganError",
@@ -69,7 +68,3 @@ class DivergenceError(SynthganError, ArithmeticError):
 
 class DataWarning(UserWarning):
     """Something in the data was handled by a default that the user may want to change."""
-
-
-class NotConvergedWarning(UserWarning):
-    """Training stopped before its quality criterion was met."""

@@ -71,11 +71,10 @@ def fit_likelihood(
         draw = torch_generator(seed, "likelihood", number)
         rows = torch.randint(0, len(tokens), (batch,), generator=draw)[own].to(device)
         visible = draw_masks(batch, tokens.shape[1], draw)[own].to(device)
-        dropout = torch_generator(seed, "dropout", number, device=device)
         chosen = tokens[rows].long()
         set_rate(optimizer, options.learning_rate, number, share)
         with autocast(device, precision):
-            logits = generator.logits(generator.features(chosen, visible, dropout))
+            logits = generator.logits(generator.features(chosen, visible))
         loss = masked_cross_entropy(logits, chosen, visible)
         descend(optimizer, loss, part=len(rows) / batch, clip=1.0)
         return {"loss": loss}

@@ -24,12 +24,12 @@ from torch import Tensor
 from synthgan._runtime import torch_generator
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.options import require_ranges
+from synthgan.privacy.plan import Marginal
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop
 
 __all__ = ["MarginalOptions", "NoisyCounts", "fit_marginals"]
 
-Marginal = tuple[int, ...]
 _EPOCHS = 20
 
 

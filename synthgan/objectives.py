@@ -107,29 +107,29 @@ def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
-def gaussian_error(values: Tensor, decoded: Tensor, least: float = 1e-4) -> Tensor:
+def gaussian_error(values: Tensor, decoded: Tensor) -> Tensor:
     """Return the mean negative log-density of rows around what was decoded, in nats.
 
     The variance, one for all, is the best one for the batch, the mean squared error (sigma-VAE,
-    Rybkin et al. 2021, arXiv:2006.13202), but at least `least`; so no weight has to be chosen
+    Rybkin et al. 2021, arXiv:2006.13202), but at least 1e-4; so no weight has to be chosen
     between this and the divergence.
 
     Shape: (rows, ...), (rows, ...) -> ().
     """
     error = (values - decoded).float().square()
-    variance = error.mean().clamp_min(least)
+    variance = error.mean().clamp_min(1e-4)
     size = values[0].numel()
     return 0.5 * size * (variance.log() + math.log(2 * math.pi) + error.mean() / variance)
 
 
-def patch_contrast(queries: Tensor, keys: Tensor, temperature: float = 0.07) -> Tensor:
+def patch_contrast(queries: Tensor, keys: Tensor) -> Tensor:
     """Return PatchNCE: a patch must be most like the patch at the same place of the other image.
 
     The other patches of the same image are the negatives (Park et al. 2020, arXiv:2007.15651,
-    equation 4). Temperature as there.
+    equation 4). The temperature is that of the paper.
 
     Shape: queries, keys (rows, patches, features), of length 1 -> ().
     """
-    likeness = torch.bmm(queries.float(), keys.float().transpose(1, 2)) / temperature
+    likeness = torch.bmm(queries.float(), keys.float().transpose(1, 2)) / 0.07
     truth = torch.arange(queries.shape[1], device=queries.device).expand(len(queries), -1)
     return F.cross_entropy(likeness.flatten(0, 1), truth.flatten())

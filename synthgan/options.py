@@ -140,8 +140,6 @@ class TrainingOptions:
         all steps.
     learning_rate : float
         Peak rate; it rises over 100 steps, and falls linearly to a fiftieth in the second half.
-    dropout : float
-        Share of units dropped in each residual block.
     weight_decay : float
         Decoupled decay (AdamW) of all matrices, times the learning rate, per step.
     fine_decay : float
@@ -174,7 +172,6 @@ class TrainingOptions:
     steps: int = 1500
     least_gain: float = 0.002
     learning_rate: float = 2e-3
-    dropout: float = 0.0
     weight_decay: float = 0.3
     fine_decay: float = 5.0
     ema: float = 0.999
@@ -193,7 +190,6 @@ class TrainingOptions:
             "steps": 1 <= self.steps <= 10**7,
             "least_gain": 0 <= self.least_gain < 1,
             "learning_rate": 0 < self.learning_rate < 1,
-            "dropout": 0 <= self.dropout < 1,
             "weight_decay": 0 <= self.weight_decay < 100,
             "fine_decay": 0 <= self.fine_decay < 100,
             "ema": 0 <= self.ema < 1,
@@ -209,8 +205,8 @@ class TrainingOptions:
         require_ranges(self, checks)
 
     @classmethod
-    def for_rows(cls, n_rows: int, n_tokens: int = 0, **changes: Any) -> TrainingOptions:
-        """Return sensible options for a table of `n_rows`, with `changes` on top.
+    def for_rows(cls, n_rows: int, n_tokens: int = 0) -> TrainingOptions:
+        """Return sensible options for a table of `n_rows`.
 
         Batches are smaller if there are many tokens of all columns together, so that their logits
         fit into memory.
@@ -223,13 +219,12 @@ class TrainingOptions:
         batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
         batch = min(max(batch, 128), 1024 if n_rows < 200_000 else 4096)
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
-        sizes: dict[str, Any] = {
-            "batch_size": min(batch, max(LOGITS // max(n_tokens, 1), 128)),
-            "steps": max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
-            "class_steps": max(int(steps), 1),
-            "weight_decay": min(12e3 / max(n_rows, 1), 1.0),
-            "fine_decay": min(5e4 / max(n_rows, 1), 50.0),
-            "classes": min(max(n_rows // 64, 4), 256),
-            "start_classes": min(max(n_rows // 14, 4), 2048),
-        }
-        return cls(**{**sizes, **changes})
+        return cls(
+            batch_size=min(batch, max(LOGITS // max(n_tokens, 1), 128)),
+            steps=max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
+            class_steps=max(int(steps), 1),
+            weight_decay=min(12e3 / max(n_rows, 1), 1.0),
+            fine_decay=min(5e4 / max(n_rows, 1), 50.0),
+            classes=min(max(n_rows // 64, 4), 256),
+            start_classes=min(max(n_rows // 14, 4), 2048),
+        )

@@ -59,11 +59,6 @@ class Deadline:
     start: float
     seconds: float | None
 
-    @classmethod
-    def after(cls, seconds: float | None) -> Deadline:
-        """Return the deadline `seconds` from now; None never comes."""
-        return cls(time.monotonic(), seconds)
-
     def part(self, share: float) -> Deadline:
         """Return a deadline with the same start after `share` of the span."""
         return Deadline(self.start, None if self.seconds is None else self.seconds * share)

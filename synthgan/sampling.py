@@ -17,6 +17,7 @@ from torch import Tensor
 
 from synthgan._runtime import numpy_generator, widest
 from synthgan.completion import Completer
+from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import KERNEL_ROWS, Predictor
@@ -224,10 +225,10 @@ class Sampler:
 
     @torch.no_grad()
     def log_probability_of_weights(
-        self, restricted: Sequence[int], weights: Sequence[Tensor | None], seed: int = 0
+        self, restricted: Sequence[int], weights: Sequence[Tensor | None]
     ) -> float:
         """Estimate the log-probability that a row satisfies a condition, by 1,024 draws."""
-        uniforms = self._uniforms(numpy_generator(seed, "condition"), _TRIALS)
+        uniforms = self._uniforms(numpy_generator(0, "condition"), _TRIALS)
         groups = [[j] for j in restricted]
         masses = [
             self._completer.reveal(*self._nothing(len(part)), groups, part, weights)[1]
@@ -249,20 +250,14 @@ class Sampler:
 
         That of some `variables` alone if they are given; the tokens of the others do not matter.
         """
-        predictor, variables_of_all = self.predictor, range(len(self.generator.sizes))
-        total_score = codes.new_zeros(len(codes), dtype=widest(codes.device))
-        hidden = predictor.hidden
+        likelihood, every = GroupLikelihood(self.predictor), range(len(self.generator.sizes))
+        found = codes.new_zeros(len(codes), dtype=widest(codes.device))
         for number in range(orders):
-            order = numpy_generator(seed, "score", number).permutation(variables_of_all)
+            order = numpy_generator(seed, "score", number).permutation(every)
             if variables is not None:
                 order = order[np.isin(order, variables)]
-            total = predictor.total(hidden).expand(len(codes), -1)
-            for j in order.tolist():
-                scores = predictor.log_probabilities(predictor.features(total), j)
-                total_score += scores.gather(1, codes[:, j : j + 1]).squeeze(1).to(total_score)
-                after = predictor.total(codes[:, [j]], [j])
-                total = total + after - predictor.total(hidden[:, [j]], [j])
-        return total_score / orders
+            found += likelihood.of_rows(codes, [[j] for j in order.tolist()], None)
+        return found / orders
 
     @torch.no_grad()
     def log_shares_given(self, codes: Tensor, variable: int) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator, widest
-from synthgan.few_steps import STEPS, GroupLikelihood
+from synthgan.few_steps import STEPS
+from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.mixtures import LatentChoice
 from synthgan.sampling import Sampler
 

@@ -8,7 +8,7 @@ import torch
 
 from synthgan._runtime import torch_generator
 from synthgan.adversarial.rows import Game, few_step_error, fit_adversarial
-from synthgan.few_steps import GroupLikelihood
+from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ LAYERS = [
     ],
     ["synthgan.few_steps"],
     ["synthgan.sampling", "synthgan.training"],
-    ["synthgan.completion"],
+    ["synthgan.completion", "synthgan.group_likelihood"],
     ["synthgan.options", "synthgan.runs"],
     ["synthgan.checkpoint"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions", "synthgan.schedules"],
@@ -121,6 +122,18 @@ def test_evaluation_knows_no_model(module: str) -> None:
         assert name.startswith(
             (*allowed, "synthgan._runtime", "synthgan.exceptions", "synthgan.files")
         ), f"{module} imports {name}"
+
+
+def test_the_drawing_is_that_of_the_layers() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    drawing = text.partition("## Layers")[2].partition("## Modules")[0]
+    drawn: list[str] = []
+    for line in re.findall(r"^    (?:\w+ +|  +)(\w.*)$", drawing, re.MULTILINE):
+        drawn += re.findall(r"\w+", re.sub(r"\(.*\)", "", line))
+    layers = [name.removeprefix("synthgan.") for layer in LAYERS for name in layer]
+    assert sorted(drawn) == sorted(layers)
+    places = [_layer(f"synthgan.{name}") for name in drawn]
+    assert places == sorted(places)
 
 
 def test_there_is_no_cycle() -> None:

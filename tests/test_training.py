@@ -73,7 +73,7 @@ def test_callbacks_stop() -> None:
 
 
 def test_deadline_ends_the_loop() -> None:
-    result, _ = loop([1.0] * 9, run=Run(Deadline.after(1e-9)))
+    result, _ = loop([1.0] * 9, run=Run(Deadline(0.0, 1e-9)))
     assert result.reason == "max_time"
     assert len(result.history) == 1
 

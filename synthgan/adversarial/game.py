@@ -28,8 +28,8 @@ def critic_step(
     real: Tensor,
     fake: Tensor,
     *,
-    loss: str = "relativistic",
-    penalty: float = 0.0,
+    loss: str,
+    penalty: float,
 ) -> dict[str, Tensor]:
     """Make one step of the critic.
 
@@ -72,7 +72,7 @@ def critic_step(
 
 
 def generator_loss(
-    score: Score, critic: nn.Module, real: Tensor, fake: Tensor, *, loss: str = "relativistic"
+    score: Score, critic: nn.Module, real: Tensor, fake: Tensor, *, loss: str
 ) -> Tensor:
     """Return what the generator minimises; the critic gets no gradient of it.
 

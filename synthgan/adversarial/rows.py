@@ -1,8 +1,8 @@
 """Third phase of a fit: a critic teaches the classes what rows of few steps lack.
 
 The critic compares rows of few steps with real ones. How likely a generated row was is known
-exactly (:class:`~synthgan.few_steps.GroupLikelihood`), so the classes learn from the scores without
-a relaxation of the discrete cells: what scored above the mean becomes more likely (Williams 1992).
+exactly (:class:`~synthgan.group_likelihood.GroupLikelihood`), so the classes learn from the scores
+without a relaxation of the discrete cells: what scored above the mean becomes more likely (Williams 1992).
 The rest of the generator stays as it is, so full-step sampling, which reveals one column at a time,
 loses nothing.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from synthgan._runtime import autocast, numpy_generator
 from synthgan.adversarial.game import critic_step
 from synthgan.blocks import blocks
-from synthgan.few_steps import GroupLikelihood
+from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.rows import LatentClasses, RowCritic
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run

@@ -23,7 +23,7 @@ from typing import Any
 
 from synthgan.cli.parser import build_parser
 from synthgan.cli.verbs import Answer, UsageError
-from synthgan.exceptions import DataWarning, NotConvergedWarning, SynthganError
+from synthgan.exceptions import DataWarning, SynthganError
 
 __all__ = ["main"]
 
@@ -38,8 +38,7 @@ def _short_warnings(*, quiet: bool, debug: bool) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default" if debug else "ignore")
-        for category in (DataWarning, NotConvergedWarning):
-            warnings.simplefilter("always", category)
+        warnings.simplefilter("always", DataWarning)
         warnings.showwarning = show
         yield
 

@@ -102,6 +102,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         The classes, if there is one per image.
     history_ : list of dict
         Figures of every epoch.
+    seconds_ : float
+        What the fit took.
     n_images_ : int
         Images that the model was fitted on.
 

@@ -83,6 +83,8 @@ class ImageTranslator(BaseSynthesizer):
         The trained networks; ``to_a_`` is None in mode ``"cut"``.
     history_ : list of dict
         Figures of every epoch.
+    seconds_ : float
+        What the fit took.
     n_images_ : (int, int)
         Images of both domains that the model was fitted on.
     alignment_ : str

@@ -88,6 +88,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         The classes, if there is one per image.
     history_ : list of dict
         Figures of every epoch.
+    seconds_ : float
+        What the fit took.
     mixture_ : LatentMixture
         Where latent vectors lie, class by class.
     usual_ : LatentMixture

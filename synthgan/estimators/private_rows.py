@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.privacy import DifferentialPrivacy, check_delta, statement
 from synthgan.privacy.accounting import rho_of
 from synthgan.privacy.discovery import discover, schema_of_types
-from synthgan.privacy.plan import marginals_to_measure
+from synthgan.privacy.plan import Marginal, marginals_to_measure
 from synthgan.privacy.private_table import PrivateTable
 from synthgan.runs import Run
 from synthgan.schema import Column, Schema
@@ -127,6 +128,7 @@ def fit_privately(
         _warn_outside({name: n for name, n in outside.items() if name not in found})
         before = len(ledger.entries)
         groups = marginals_to_measure(sizes, target_variable)
+        _warn_left_out(len(sizes), target_variable is not None, groups)
         shares = (1 - options.triples, options.triples) if groups[1] else (1.0, 0.0)
         for marginals, share in zip(groups, shares, strict=True):
             if marginals and share:
@@ -223,6 +225,21 @@ class _Counts:
             number, _, name = key.partition("/")
             groups.setdefault(number, {})[name] = array
         self.found = [NoisyCounts.from_arrays(groups[number]) for number in sorted(groups)]
+
+
+def _warn_left_out(n: int, has_target: bool, groups: Sequence[Sequence[Marginal]]) -> None:
+    """Say how many marginals have too many cells to be counted; that depends on public facts."""
+    pairs, triples = math.comb(n, 2), math.comb(n - 1, 2) if has_target else 0
+    of_two, of_three = (sum(len(m) == k for m in part) for k, part in enumerate(groups, start=2))
+    if (of_two, of_three) == (pairs, triples):
+        return
+    warnings.warn(
+        f"The columns have so many cells that only {of_two} of {pairs} pairs and {of_three} of "
+        f"{triples} pairs with the target are counted. Declare fewer bins or levels, or name no "
+        "target.",
+        DataWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_outside(outside: Mapping[str, int]) -> None:

@@ -14,13 +14,8 @@ from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.completion import MOST_START_SHARES
 from synthgan.estimators.table_form import TableForm, default_width, split_rows, tokens_on
 from synthgan.estimators.table_networks import TableNetworks
-from synthgan.few_steps import (
-    STEPS,
-    GroupLikelihood,
-    few_step_loss,
-    fit_classes,
-    fit_start,
-)
+from synthgan.few_steps import STEPS, few_step_loss, fit_classes, fit_start
+from synthgan.group_likelihood import GroupLikelihood
 from synthgan.likelihood import fit_likelihood
 from synthgan.networks.rows import LatentClasses, RowCritic, RowGenerator
 from synthgan.options import TrainingOptions
@@ -63,7 +58,7 @@ def train_rows(
     """
     n_rows, sizes, n_ordered = len(codes), form.sizes, form.n_ordered
     width = int(width or default_width(n_rows, sum(sizes)))
-    generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH, options.dropout)
+    generator = RowGenerator(sizes, n_ordered, width, depth or _DEPTH)
     generator.reset(
         torch_generator(seed, "weights"), smoothed_shares(torch.from_numpy(codes), sizes).log()
     )

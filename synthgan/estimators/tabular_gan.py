@@ -129,6 +129,10 @@ class TabularGAN(BaseSynthesizer):
         at most.
     n_rows_ : int
         Rows that the model was fitted on.
+    target_ : str or None
+        The column that was named as target, or came as `y`.
+    seconds_ : float
+        What the fit took.
     n_features_in_ : int
         Columns of the table, without `y`.
     feature_names_in_ : ndarray of str

@@ -121,8 +121,12 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         Figures of every epoch.
     n_rows_ : int
         Rows that the model was fitted on.
+    target_ : str or None
+        The column that was named as target.
+    seconds_ : float
+        What the fit took.
     n_features_in_ : int
-        Columns of the table, without `y`.
+        Columns of the table.
     feature_names_in_ : ndarray of str
         Their names.
 
@@ -403,7 +407,7 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         Returns
         -------
         table
-            In the form that `fit` got, with its dtypes; ``(X, y)`` if `fit` got arrays and a `y`.
+            In the form that `fit` got, with its dtypes.
         """
         check_is_fitted(self)
         check_number("sample", "n_samples", n_samples, int, 0, 2**31)

@@ -74,10 +74,10 @@ def weighted_auc(
     return auc
 
 
-def auc_score(name: str, positive: Floats, negative: Floats, note: str = "") -> Score:
+def auc_score(name: str, positive: Floats, negative: Floats) -> Score:
     """Return the AUC with its interval as a score; 0.5 is best."""
     auc, interval = auc_with_interval(positive, negative)
-    return Score(name, auc, "near", 0.5, interval, note=note)
+    return Score(name, auc, "near", 0.5, interval)
 
 
 def found_at(
@@ -129,8 +129,8 @@ def found_at(
     return Score(name, rate, "near", (allowed + 1) / (n + 1), ends, note=note)
 
 
-def roc_curve(positive: Floats, negative: Floats, n_points: int = 60) -> list[list[float]]:
-    """Return [false positive rates, true positive rates] at most `n_points` long, for a picture."""
+def roc_curve(positive: Floats, negative: Floats) -> list[list[float]]:
+    """Return [false positive rates, true positive rates] at 60 points or fewer, for a picture."""
     from sklearn.metrics import roc_curve as all_points
 
     scores, labels = (
@@ -138,5 +138,5 @@ def roc_curve(positive: Floats, negative: Floats, n_points: int = 60) -> list[li
         np.repeat([1, 0], [len(positive), len(negative)]),
     )
     false, true, _ = all_points(labels, scores)
-    at = np.unique(np.linspace(0, len(false) - 1, n_points).round().astype(int))
+    at = np.unique(np.linspace(0, len(false) - 1, 60).round().astype(int))
     return [np.round(rate[at], 4).tolist() for rate in (false, true)]

@@ -325,10 +325,10 @@ def _require_columns(table: str, found: list[str], expected: list[str]) -> None:
         )
 
 
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return names in quotes: the first ones, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def listed(names: Sequence[str]) -> str:
+    """Return names in quotes: the first five, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def _named_columns(categorical: Iterable[str] | None, names: list[str]) -> set[str]:

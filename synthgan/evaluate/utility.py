@@ -29,7 +29,7 @@ from synthgan.evaluate.measure import Measurement, Setting
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table, Task
 
-__all__ = ["augmented", "groups", "ranking", "tstr"]
+__all__ = ["augmented", "groups", "ranking", "trtr", "tstr"]
 
 MAX_TRAIN_ROWS = 50_000
 #: Rows that models other than boosted trees and linear ones learn from.

@@ -135,7 +135,7 @@ class _Trunk(nn.Module):
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(depth))
         self.gain = nn.Parameter(torch.ones(width))
 
     def reset(self, generator: torch.Generator) -> None:

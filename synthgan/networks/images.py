@@ -172,14 +172,11 @@ class ImageTrunk(nn.Module):
     ----------
     size, channels, width
         As for :class:`ResidualGenerator`.
-    n_features : int
 
-    Shape: (rows, channels, height, width) -> (rows, n_features).
+    Shape: (rows, channels, height, width) -> (rows, 256).
     """
 
-    def __init__(
-        self, size: tuple[int, int], channels: int, width: int, n_features: int = 256
-    ) -> None:
+    def __init__(self, size: tuple[int, int], channels: int, width: int) -> None:
         super().__init__()
         sizes = pyramid(*size)
         widths = _widths(len(sizes) - 1, width)
@@ -189,7 +186,7 @@ class ImageTrunk(nn.Module):
             ResidualUnit(before, after)
             for before, after in zip([width, *widths], widths, strict=False)
         )
-        self.last = Linear(widths[-1] * math.prod(sizes[-1]), n_features)
+        self.last = Linear(widths[-1] * math.prod(sizes[-1]), 256)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""

@@ -109,13 +109,12 @@ class ResidualBlock(nn.Module):
     Shape: (rows, width) -> (rows, width).
     """
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         inner = max(round(width / 48), 1) * 32  # kernels like multiples of 32
         self.gain = nn.Parameter(torch.ones(width))
         self.expand = Linear(width, 2 * inner)
         self.project = Linear(inner, width)
-        self.dropout = dropout
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting values: the block starts as the identity plus a little noise."""
@@ -126,15 +125,11 @@ class ResidualBlock(nn.Module):
             self.expand.bias.zero_()
             self.project.bias.zero_()
 
-    def forward(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
-        """Apply the block; `dropout` is the generator of the dropout mask, None at sampling."""
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the block."""
         u = F.layer_norm(h, h.shape[-1:], self.gain.to(h.dtype))
         value, gate = self.expand(u).chunk(2, dim=-1)
-        u = value * F.silu(gate)
-        if dropout is not None and self.dropout:
-            keep = torch.empty_like(u).bernoulli_(1 - self.dropout, generator=dropout)
-            u = u * keep / (1 - self.dropout)
-        out: Tensor = h + self.project(u)
+        out: Tensor = h + self.project(value * F.silu(gate))
         return out
 
 
@@ -149,17 +144,10 @@ class RowGenerator(nn.Module):
         Leading tokens of each variable that are in ascending order.
     width, depth : int
         Width and number of residual blocks.
-    dropout : float
-        Share of units dropped in each block while training.
     """
 
     def __init__(
-        self,
-        sizes: Sequence[int],
-        n_ordered: Sequence[int],
-        width: int,
-        depth: int,
-        dropout: float = 0.0,
+        self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, depth: int
     ) -> None:
         super().__init__()
         self.starts: Tensor
@@ -169,7 +157,7 @@ class RowGenerator(nn.Module):
         self.inputs = TokenTable(
             [s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(max(len(sizes), 1))
         )
-        self.blocks = nn.ModuleList(ResidualBlock(width, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(depth))
         self.gain = nn.Parameter(torch.ones(width))
         self.outputs = TokenTable(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(sum(sizes)))
@@ -187,24 +175,22 @@ class RowGenerator(nn.Module):
         with torch.no_grad():
             self.bias.copy_(log_frequencies)
 
-    def features(
-        self, tokens: Tensor, visible: Tensor, dropout: torch.Generator | None = None
-    ) -> Tensor:
+    def features(self, tokens: Tensor, visible: Tensor) -> Tensor:
         """Return what the visible part of each row says.
 
         Shape: tokens (rows, variables) int64, visible (rows, variables) bool -> (rows, width).
         """
         index = torch.where(visible, tokens, self.hidden) + self.starts
         h = F.embedding_bag(index, self.inputs(), mode="sum")
-        return self.trunk(h, dropout)
+        return self.trunk(h)
 
-    def trunk(self, h: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+    def trunk(self, h: Tensor) -> Tensor:
         """Apply the residual blocks and the last norm. Shape: (rows, width) -> (rows, width)."""
         kind = h.device.type
         if torch.is_autocast_enabled(kind):
             h = h.to(torch.get_autocast_dtype(kind))
         for block in self.blocks:
-            h = block(h, dropout)
+            h = block(h)
         return F.layer_norm(h, (self.width,), self.gain.to(h.dtype))
 
     def logits(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -336,7 +322,7 @@ class RowCritic(nn.Module):
         self.packed = packed
         every = list(sizes) * packed
         self.inputs = TokenTable(every, list(n_ordered) * packed, width, 1.0)
-        self.blocks = nn.ModuleList(ResidualBlock(width, 0.0) for _ in range(depth))
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(depth))
         self.score = Linear(width, 1)
         starts = np.cumsum([0, *every], dtype=np.int64)[:-1]
         self.register_buffer("starts", torch.from_numpy(starts), persistent=False)

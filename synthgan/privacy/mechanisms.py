@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from synthgan.exceptions import ParameterError
 
-__all__ = ["discrete_gaussian", "noisy_maximum", "secure_normals", "secure_uniforms"]
+__all__ = ["discrete_gaussian", "secure_normals", "secure_uniforms"]
 
 
 def discrete_gaussian(counts: npt.NDArray[np.int64], sigma: float) -> npt.NDArray[np.int64]:
@@ -56,31 +56,6 @@ def secure_normals(count: int) -> npt.NDArray[np.float64]:
     angle = 2 * np.pi * secure_uniforms(pairs)
     four = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).reshape(4, count)
     return np.asarray(four.sum(axis=0) / 2)
-
-
-def noisy_maximum(scores: npt.NDArray[np.float64], epsilon: float, sensitivity: float) -> int:
-    """Return the position of a score, drawn by the exponential mechanism.
-
-    Parameters
-    ----------
-    scores : ndarray of float64, shape (candidates,)
-        Higher is better.
-    epsilon : float
-        A position is drawn with a probability proportional to
-        ``exp(epsilon * score / (2 * sensitivity))``.
-    sensitivity : float
-        How much one unit can change a score.
-
-    References
-    ----------
-    McSherry and Talwar 2007, "Mechanism design via differential privacy".
-    """
-    dp = _opendp()
-    space = dp.vector_domain(dp.atom_domain(T=float, nan=False)), dp.linf_distance(T=float)
-    pick = dp.m.make_noisy_max(
-        *space, dp.zero_concentrated_divergence(), scale=2 * sensitivity / epsilon
-    )
-    return int(pick(np.asarray(scores, np.float64).tolist()))
 
 
 def _opendp() -> Any:

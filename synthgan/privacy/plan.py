@@ -16,7 +16,7 @@ MAX_CELLS = 5_000_000
 
 
 def marginals_to_measure(
-    sizes: Sequence[int], target: int | None, max_cells: int = MAX_CELLS
+    sizes: Sequence[int], target: int | None
 ) -> tuple[list[Marginal], list[Marginal]]:
     """Return the pairs, and the triples of two variables and the target, that are asked for.
 
@@ -35,7 +35,7 @@ def marginals_to_measure(
     total, kept = 0, set()
     for marginal in sorted([*pairs, *triples], key=lambda m: math.prod(sizes[j] for j in m)):
         total += math.prod(sizes[j] for j in marginal)
-        if total <= max_cells:
+        if total <= MAX_CELLS:
             kept.add(marginal)
     pairs = [pair for pair in pairs if pair in kept]
     alone = set(range(len(sizes))) - {j for pair in pairs for j in pair}

@@ -53,6 +53,8 @@ class PrivateImages:
         classes : int
         radius : float
             Longer images are shortened to it.
+        rho : float
+            What sums and counts cost together.
 
         Returns
         -------

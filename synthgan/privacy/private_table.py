@@ -72,7 +72,6 @@ class PrivateTable:
         self.max_rows = max_rows
         self._table = table if unit is None else _at_most(table, unit, max_rows)
         self._codes: Counts | None = None
-        self._exact: dict[Marginal, Counts] = {}
         self._sizes: tuple[int, ...] = ()
 
     def bind(self, encoder: TableEncoder) -> dict[str, int]:
@@ -85,7 +84,7 @@ class PrivateTable:
             value. For the eyes of the holder of the data alone: it has no noise.
         """
         self._codes, outside = encoder.confine(self._table)
-        self._sizes, self._exact = encoder.sizes, {}
+        self._sizes = encoder.sizes
         return outside
 
     def measure(self, marginals: Sequence[Marginal], rho: float) -> list[Counts]:
@@ -120,36 +119,6 @@ class PrivateTable:
         """
         return sigma_of(rho, self._sensitivity(n_marginals))
 
-    def select(
-        self,
-        marginals: Sequence[Marginal],
-        answers: Sequence[npt.NDArray[np.float64]],
-        rho: float,
-        *,
-        penalties: Sequence[float] | None = None,
-    ) -> int:
-        """Return which marginal `answers` are furthest from, by the exponential mechanism.
-
-        Parameters
-        ----------
-        marginals : sequence of tuple of int
-        answers : sequence of ndarray
-            Counts that a model gives for each.
-        rho : float
-        penalties : sequence of float, optional
-            What is taken off each distance: the noise that measuring would bring.
-        """
-        epsilon = math.sqrt(8 * rho)  # one draw costs epsilon**2 / 8 (arXiv:2004.07223)
-        self.ledger.charge(
-            rho,
-            mechanism="exponential",
-            parameter=epsilon,
-            sensitivity=self.max_rows,
-            what=f"one of {len(marginals)} marginals",
-        )
-        scores = self._gaps(marginals, answers) - np.asarray(penalties or 0.0)
-        return mechanisms.noisy_maximum(scores, epsilon, self.max_rows)
-
     def distances(
         self, marginals: Sequence[Marginal], answers: Sequence[Counts], rho: float
     ) -> Counts:
@@ -183,9 +152,7 @@ class PrivateTable:
     def _count(self, marginal: Marginal) -> Counts:
         if self._codes is None:
             raise RuntimeError("bind an encoder first")
-        if marginal not in self._exact:  # selection asks for the same ones again and again
-            self._exact[marginal] = count_cells(self._codes, self._sizes, marginal)
-        return self._exact[marginal]
+        return count_cells(self._codes, self._sizes, marginal)
 
     # what a domain is made of, where nobody declared it -------------------------------------------
 

@@ -2,13 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan.evaluate.attacks.copies import (
-    SMOKE_TEST,
-    dcr_share,
-    exact_match_rate,
-    measure,
-    rare_values,
-)
+from synthgan.evaluate.attacks.copies import SMOKE_TEST, exact_match_rate, measure, rare_values
 from synthgan.evaluate.measure import Setting
 from synthgan.evaluate.tables import read_tables
 
@@ -16,6 +10,14 @@ from synthgan.evaluate.tables import read_tables
 def read(train, synthetic, holdout=None):
     tables = read_tables(train, synthetic, holdout)
     return tables.train, tables.holdout, tables.synthetic
+
+
+def by_name(found):
+    return {score.name: score for score in found.scores}
+
+
+def dcr_share(train, holdout, candidate):
+    return by_name(measure(Setting(train, holdout), candidate))["dcr_share"]
 
 
 def test_copies_raise_both_and_say_that_they_are_smoke_tests(people, other_people):
@@ -59,10 +61,6 @@ def test_constant_and_missing_columns(people, other_people):
     odd = {"one": 1.0, "nothing": np.nan}
     tables = read(people.assign(**odd), other_people.assign(**odd), other_people.assign(**odd))
     assert dcr_share(*tables).value is not None
-
-
-def by_name(found):
-    return {score.name: score for score in found.scores}
 
 
 def test_near_copies(people, other_people):

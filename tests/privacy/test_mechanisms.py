@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from synthgan.privacy.mechanisms import discrete_gaussian, noisy_maximum
+from synthgan.privacy.mechanisms import discrete_gaussian
 
 pytest.importorskip("opendp")
 DRAWS = 40_000
@@ -39,10 +39,3 @@ def test_noise_is_added_and_never_the_same():
     first, second = (discrete_gaussian(counts, 50.0) for _ in range(2))
     assert (np.abs(first - counts) < 50 * 12).all()
     assert (first != second).any()
-
-
-def test_exponential_mechanism():
-    scores, epsilon = np.array([0.0, 3.0, 1.0, -2.0]), 1.5
-    drawn = [noisy_maximum(scores, epsilon, sensitivity=2.0) for _ in range(DRAWS // 4)]
-    chances = np.exp(epsilon * scores / 4)
-    assert fits(np.bincount(drawn, minlength=4), chances / chances.sum())

@@ -190,7 +190,6 @@ def forced(monkeypatch):
         return rng.integers(0, 500, counts.shape)
 
     monkeypatch.setattr(mechanisms, "discrete_gaussian", noise)
-    monkeypatch.setattr(mechanisms, "noisy_maximum", lambda scores, *rest: 0)
 
 
 @pytest.mark.parametrize("change", ["one row more", "another value", "other order", "outside"])
@@ -378,3 +377,9 @@ def test_values_outside_are_counted_for_the_holder_alone():
     assert drawn["age"].max() <= 99
     assert "west" not in set(drawn["town"])
     assert "west" not in json.dumps(model._to_model()[0])
+
+
+def test_marginals_that_are_left_out_are_said(monkeypatch):
+    monkeypatch.setattr("synthgan.privacy.plan.MAX_CELLS", 100)
+    with pytest.warns(DataWarning, match=r"only [345] of 6 pairs and [01] of 3"):
+        gan().fit(people(400), target="sick")

@@ -21,7 +21,7 @@ from synthgan.evaluate.ranking import found_at
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table
 
-__all__ = ["SMOKE_TEST", "dcr_share", "exact_match_rate", "measure", "rare_values"]
+__all__ = ["SMOKE_TEST", "exact_match_rate", "measure", "rare_values"]
 
 SMOKE_TEST = "smoke test, not evidence of privacy"
 
@@ -53,9 +53,11 @@ def measure(setting: Setting, table: Table) -> Measurement:
     Measurement
         ``exact_match_rate``; ``near_copy_rate``, the share of rows closer to a train row than
         99 % of the control rows are to their nearest train row (real rows score about 0.01);
-        ``dcr_share``; ``nndr_share``, the share of rows whose distances to the nearest and second
-        nearest train row are further apart, as a ratio, than those to control rows: 0.5 if rows
-        are as close to a single person in train as in control. All are smoke tests.
+        ``dcr_share``, the share of rows closer to train than to control: 0.5 is ideal, copies push
+        it towards 1, ties count half (the note gives their share); ``nndr_share``, the share of
+        rows whose distances to the nearest and second nearest train row are further apart, as a
+        ratio, than those to control rows: 0.5 if rows are as close to a single person in train as
+        in control. All are smoke tests.
     """
     scores = [exact_match_rate(setting.train, setting.control, table)]
     absent: list[tuple[str, Direction, float]] = [
@@ -113,28 +115,6 @@ def _share(name: str, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Score:
     smaller = float(np.mean((a < b) & ~ties) + ties.mean() / 2)
     note = f"{SMOKE_TEST}; {100 * float(ties.mean()):.0f} % ties"
     return Score(name, smaller, "near", 0.5, wilson(smaller, len(a)), note=note)
-
-
-def dcr_share(train: Table, holdout: Table | None, candidate: Table, *, seed: int = 0) -> Score:
-    """Return the share of candidate rows that lie closer to train than to holdout.
-
-    Parameters
-    ----------
-    train, holdout, candidate : Table
-        Tables of one :func:`~synthgan.evaluate.tables.read_tables` call.
-    seed : int
-
-    Returns
-    -------
-    Score
-        ``dcr_share``: 0.5 is ideal, copies push it towards 1; ties count half, and the note gives
-        their share. The interval is Wilson's over candidate rows.
-    """
-    if holdout is None:
-        reason = "needs a holdout of real rows"
-        return Score.not_computable("dcr_share", reason, "near", 0.5, SMOKE_TEST)
-    to_train, to_holdout = _distances(train, holdout, candidate, seed)
-    return _share("dcr_share", to_train[:, 0], to_holdout[:, 0])
 
 
 def exact_match_rate(train: Table, holdout: Table | None, candidate: Table) -> Score:
