@@ -1,6 +1,9 @@
 """Sphinx configuration. Build with ``make docs``; every warning is an error."""
 
+import os
 from importlib import metadata
+
+from synthgan.cli.parser import build_parser
 
 project = "synthgan"
 author = "the synthgan contributors"
@@ -36,8 +39,21 @@ def _skip(app, what, name, obj, skip, options):
     return True if routing or name in ("get_metadata_routing", "set_output") else None
 
 
+def _verbs(app, page, source):
+    """Put the help of the command line into its page."""
+    if page != "reference/cli":
+        return
+    os.environ["COLUMNS"] = "88"  # argparse breaks lines there
+    parser = build_parser()
+    verbs = next(action for action in parser._actions if action.dest == "verb").choices
+    parts = [f"## {name}\n\n```text\n{verb.format_help()}```\n" for name, verb in verbs.items()]
+    whole = [f"```text\n{parser.format_help()}```\n", *parts]
+    source[0] = source[0].replace("<!-- help of all verbs -->", "\n".join(whole))
+
+
 def setup(app):
     app.connect("autodoc-skip-member", _skip)
+    app.connect("source-read", _verbs)
 
 
 # numpydoc makes citations of the References sections, which text need not cite.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from synthgan.evaluate.report.titles import GLOSSARY
+
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 PAGES = [
@@ -68,3 +70,9 @@ def test_every_case_of_the_list_has_its_tests() -> None:
         for name in named:
             text = (ROOT / "tests" / name).read_text("utf-8")
             assert re.search(rf"case{number}[_-]|case {int(number)}\b", text), (number, name)
+
+
+def test_every_score_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "reference" / "scores.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_0-9]+)` \| (.+?) \| (.+?) \|", page, re.MULTILINE)
+    assert {name: (title, meaning) for name, title, meaning in rows} == GLOSSARY

@@ -2,9 +2,9 @@
 
 The critic compares rows of few steps with real ones. How likely a generated row was is known
 exactly (:class:`~synthgan.group_likelihood.GroupLikelihood`), so the classes learn from the scores
-without a relaxation of the discrete cells: what scored above the mean becomes more likely (Williams 1992).
-The rest of the generator stays as it is, so full-step sampling, which reveals one column at a time,
-loses nothing.
+without a relaxation of the discrete cells: what scored above the mean becomes more likely (Williams
+1992). The rest of the generator stays as it is, so full-step sampling, which reveals one column at
+a time, loses nothing.
 """
 
 from __future__ import annotations

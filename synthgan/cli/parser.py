@@ -170,7 +170,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--where", metavar="COND", type=parse_where, nargs="+", action="extend", default=[],
         help="conditions that every row satisfies; see below",
     )  # fmt: skip
-    one.add_argument("--steps", metavar="K", type=_positive, help="steps of a row (what fit chose); fewer is faster")
+    one.add_argument(
+        "--steps",
+        metavar="K",
+        type=_positive,
+        help="steps of a row (what fit chose); fewer is faster",
+    )
     one.add_argument(
         "--excel-safe", action="store_true", help="put a ' before texts in CSV that are formulas"
     )
