@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthgan.adversarial.dp_sgd import PrivateSgdOptions
     from synthgan.adversarial.images import ImageOptions
-    from synthgan.adversarial.private_images import PrivateSgdOptions
     from synthgan.adversarial.translation import TranslationOptions
     from synthgan.conditions import MISSING, NOT_MISSING
     from synthgan.estimators.base import load_model
@@ -59,7 +59,7 @@ _HOMES = {
     "ImageTranslator": "estimators.image_translator",
     "ImageVAE": "estimators.image_vae",
     "MarginalOptions": "marginals",
-    "PrivateSgdOptions": "adversarial.private_images",
+    "PrivateSgdOptions": "adversarial.dp_sgd",
     "Schema": "schema",
     "TabularGAN": "estimators.tabular_gan",
     "TabularVAE": "estimators.tabular_vae",

@@ -21,7 +21,7 @@ import pyarrow.parquet
 
 from synthgan._runtime import memory_limit
 from synthgan.exceptions import DataError, DataWarning
-from synthgan.pages import read_footer
+from synthgan.parquet_footer import read_footer
 
 __all__ = ["MAX_COLUMNS", "read_path", "sample_rows"]
 

@@ -18,7 +18,7 @@ LAYERS = [
     ["synthgan.estimators"],
     ["synthgan.evaluate"],
     [
-        "synthgan.generation",
+        "synthgan.table_sampling",
         "synthgan.likelihood",
         "synthgan.raking",
         "synthgan.step_choice",
@@ -39,7 +39,7 @@ LAYERS = [
     ["synthgan.inference"],
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
-    ["synthgan.pages"],
+    ["synthgan.parquet_footer"],
     ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks"],
     ["synthgan.exceptions"],
 ]

@@ -37,7 +37,7 @@ def decode(encoder: TableEncoder, codes: np.ndarray) -> pa.Table:
 
 def test_round_trip_keeps_levels_missingness_order_and_types() -> None:
     encoder, table = fit(mixed_table())
-    back = decode(encoder, encoder.encode(table).codes)
+    back = decode(encoder, encoder.encode(table))
     assert back.schema.equals(table.schema)
     for name in table.column_names:
         before, after = table[name], back[name]
@@ -62,7 +62,7 @@ def test_numbers_come_back_inside_their_bin(values: list[float | None], tokens: 
         return
     table = pa.table({"x": array})
     encoder = TableEncoder.fit(table, infer_schema(table), max_tokens=tokens)
-    codes = encoder.encode(table).codes
+    codes = encoder.encode(table)
     back = decode(encoder, codes)
     assert back.schema.equals(table.schema)
     coder = encoder.coder("x")
@@ -90,7 +90,7 @@ def test_frequent_levels_come_back_exactly(values: list[str | None]) -> None:
     table = pa.table({"c": pa.array(values, pa.string())})
     schema = infer_schema(table).replace("c", kind="categorical")
     encoder = TableEncoder.fit(table, schema)
-    back = decode(encoder, encoder.encode(table).codes)["c"].to_pylist()
+    back = decode(encoder, encoder.encode(table))["c"].to_pylist()
     counts = pd.Series(values, dtype=object).value_counts()
     for before, after in zip(values, back, strict=True):
         if before is None or counts[before] >= 5:
@@ -101,7 +101,7 @@ def test_frequent_levels_come_back_exactly(values: list[str | None]) -> None:
 
 def test_saved_encoder_decodes_alike() -> None:
     encoder, table = fit(mixed_table())
-    codes = encoder.encode(table).codes
+    codes = encoder.encode(table)
     data = json.loads(json.dumps(encoder.to_dict()))
     again = TableEncoder.from_dict(encoder.schema, data, encoder.arrays())
     assert decode(again, codes).equals(decode(encoder, codes))
@@ -123,7 +123,7 @@ def test_no_isolated_value_is_stored_or_repeated() -> None:
     arrays = encoder.arrays()
     for secret in ("canary", "987654321987", "424242"):
         assert secret not in stored
-    codes = encoder.encode(table).codes
+    codes = encoder.encode(table)
     many = decode(encoder, codes[rng.integers(0, rows, 100_000)])
     seen = set(floats.tolist())
     assert not seen & set(np.concatenate([a.ravel() for a in arrays.values()]).tolist())
@@ -150,7 +150,7 @@ def test_decoding_preserves_the_distribution() -> None:
     rng = np.random.default_rng(0)
     values = np.exp(rng.normal(size=20_000))
     encoder, table = fit(pd.DataFrame({"x": values}))
-    drawn = decode(encoder, encoder.encode(table).codes)["x"].to_numpy()
+    drawn = decode(encoder, encoder.encode(table))["x"].to_numpy()
     grid = np.quantile(values, np.linspace(0.01, 0.99, 99))
     gap = np.abs(np.searchsorted(np.sort(drawn), grid) - np.searchsorted(np.sort(values), grid))
     assert gap.max() / len(values) < 1 / 256  # each cell stays in its bin
@@ -169,7 +169,7 @@ def test_decoding_preserves_the_distribution() -> None:
 )
 def test_types_and_grid_survive(values: pd.Series) -> None:
     encoder, table = fit(pd.DataFrame({"x": values}), max_tokens=6)
-    back = decode(encoder, encoder.encode(table).codes)["x"]
+    back = decode(encoder, encoder.encode(table))["x"]
     assert back.type == table["x"].type
     coder = encoder.coder("x")
     assert isinstance(coder, NumberCoder)
@@ -326,7 +326,7 @@ def test_numbers_below_a_spike_in_the_first_bin_are_drawn() -> None:
     coder = encoder.coders[0]
     assert isinstance(coder, NumberCoder)
     assert coder.knots[0, 0] == coder.knots[0, -1] == 20
-    back = decode(encoder, encoder.encode(table).codes)["x"].to_numpy()
+    back = decode(encoder, encoder.encode(table))["x"].to_numpy()
     error = 5 * np.sqrt(0.02 / len(values))
     assert np.mean(back < 20) == pytest.approx(np.mean(values < 20), abs=error)
     assert coder.hidden(table["x"]) < 20
@@ -376,6 +376,6 @@ def test_dictionaries_of_views() -> None:
     codes = pa.array([0, 1, None] * 40, pa.int32())
     table = pa.table({"s": pa.DictionaryArray.from_arrays(codes, views)})
     encoder = TableEncoder.fit(table, infer_schema(table))
-    back = decode(encoder, encoder.encode(table).codes)
+    back = decode(encoder, encoder.encode(table))
     assert back["s"].to_pylist() == table["s"].to_pylist()
     assert back.schema.equals(table.schema)

@@ -9,7 +9,7 @@ from torch import nn
 
 from synthgan._runtime import torch_generator
 from synthgan.likelihood import draw_masks
-from synthgan.networks.rows import RowCritic, RowGenerator, TokenTable
+from synthgan.networks.rows import RowCritic, RowGenerator, TokenEmbedding
 from synthgan.objectives import (
     LOSSES,
     gradient_penalty,
@@ -74,7 +74,7 @@ def test_hidden_cells_do_not_leak_into_predictions() -> None:
 
 
 def test_neighbouring_numbers_have_similar_vectors() -> None:
-    table = TokenTable([100, 4], [90, 0], width=32, scale=1.0)
+    table = TokenEmbedding([100, 4], [90, 0], width=32, scale=1.0)
     table.reset(torch_generator(0, "table"))
     with torch.no_grad():
         table.fine.zero_()

@@ -17,7 +17,7 @@ from fixtures import tiny_gan
 from synthgan import TrainingOptions, sources
 from synthgan.exceptions import DataError, DataWarning
 from synthgan.io import read_table
-from synthgan.pages import read_footer
+from synthgan.parquet_footer import read_footer
 from synthgan.sources import read_path
 
 ROWS = 1000

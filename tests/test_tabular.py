@@ -356,7 +356,7 @@ def test_placeholder_for_rare_levels() -> None:
 
 def test_describe_is_json(gan: TabularGAN) -> None:
     text = json.dumps(gan.describe())
-    assert "no formal guarantee" in text
+    assert "No formal privacy guarantee." in text
     assert gan.describe()["columns"][1]["name"] == "age"
 
 

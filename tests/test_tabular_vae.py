@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from fixtures import mixed_table
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -126,7 +127,7 @@ def test_one_file_gives_the_same_model(vae: TabularVAE, tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(loaded.score_samples(frame), vae.score_samples(frame))
     assert loaded.describe() == vae.describe()
-    assert "no formal guarantee" in json.dumps(vae.describe())
+    assert "No formal privacy guarantee." in json.dumps(vae.describe())
     loaded.save(tmp_path / "again.synthgan")
     whole = (tmp_path / "m.synthgan").read_bytes()
     assert (tmp_path / "again.synthgan").read_bytes() == whole
@@ -227,3 +228,11 @@ def test_keys_run_out_with_an_error():
     assert made.sample(127, random_state=0)["key"].is_unique
     with pytest.raises(DataError, match="has room for 127 different keys"):
         made.sample(128)
+
+
+def test_a_file_does_not_promise_what_its_estimator_cannot(vae: TabularVAE) -> None:
+    model, tensors = vae._to_model()
+    with pytest.raises(ValueError, match="promise"):
+        TabularVAE._from_model(
+            model | {"privacy": {"text": "epsilon = 1"}}, tensors, torch.device("cpu")
+        )

@@ -229,7 +229,7 @@ def _fitted(
 
 def _before(cells: Sequence[Mapping[str, Any]], model: Any, reference: pa.Table) -> Shares:
     """Return the share of each combination in the reference."""
-    codes = model.encoder_.encode(reference).codes
+    codes = model.encoder_.encode(reference)
     holds = np.ones((len(cells), len(codes)))
     for k, cell in enumerate(cells):
         for wish in parse_conditions(cell, model.encoder_):

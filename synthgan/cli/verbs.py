@@ -290,10 +290,10 @@ def _evaluated(args: argparse.Namespace, settings: dict[str, Any]) -> Any:
     n_shadows = settings.pop("shadow_models", 0)
     if args.model is not None:
         gan = load_model(args.model, device="cpu")
-        said = gan.describe()["privacy"]
+        promised = gan.privacy_
         extra = {
             "history": gan.history_,
-            "privacy": None if said == "no formal guarantee" else said,
+            "privacy": None if promised is None else promised["text"],
         }
         if n_shadows and extra["privacy"] is not None:
             raise UsageError(
@@ -350,7 +350,7 @@ def distances(args: argparse.Namespace) -> Answer:
         if args.model is None:
             raise UsageError("Give --domain, or the --model that was fitted under privacy.")
         gan = load_model(args.model, device="cpu")
-        if getattr(gan, "privacy_", None) is None:
+        if gan.privacy_ is None:
             raise DataError(f"{args.model} was fitted without privacy; give a public --domain.")
         domain = gan.schema_
     privacy = DifferentialPrivacy(

@@ -19,7 +19,6 @@ others to offer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from synthgan.encoding.numbers import NumberCoder
 from synthgan.exceptions import DataError, ModelFileError, SchemaError
 from synthgan.schema import Column, Schema
 
-__all__ = ["Coder", "IdentifierCoder", "LevelCoder", "NumberCoder", "TableEncoder", "TokenTable"]
+__all__ = ["Coder", "IdentifierCoder", "LevelCoder", "NumberCoder", "TableEncoder"]
 
 Array = np.ndarray[Any, Any]
 Coder = LevelCoder | NumberCoder | IdentifierCoder
@@ -41,29 +40,6 @@ _CODERS: dict[str, type[LevelCoder] | type[NumberCoder] | type[IdentifierCoder]]
     "numbers": NumberCoder,
     "identifier": IdentifierCoder,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TokenTable:
-    """Rows as tokens.
-
-    Attributes
-    ----------
-    codes : ndarray, shape (rows, variables)
-        Tokens in the smallest unsigned dtype that holds them all.
-    sizes : tuple of int
-        Number of tokens of each variable.
-    """
-
-    codes: Array
-    sizes: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if self.codes.ndim != 2 or self.codes.shape[1] != len(self.sizes):
-            raise DataError(f"Tokens of shape {self.codes.shape} for {len(self.sizes)} variables.")
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
 
 class TableEncoder:
@@ -161,7 +137,7 @@ class TableEncoder:
                 shares[column.name] = min((count + 3 * (2 * count) ** 0.5) / table.num_rows, 1.0)
         return shares
 
-    def encode(self, table: pa.Table) -> TokenTable:
+    def encode(self, table: pa.Table) -> Array:
         """Return `table` as tokens.
 
         Raises
@@ -173,7 +149,7 @@ class TableEncoder:
         codes = np.empty((table.num_rows, len(self.coders)), dtype)
         for i, (column, coder) in enumerate(zip(self.schema, self.coders, strict=True)):
             codes[:, i] = coder.encode(table[column.name])
-        return TokenTable(codes, self.sizes)
+        return codes
 
     def confine(self, table: pa.Table) -> tuple[Array, dict[str, int]]:
         """Return tokens of a table whose cells may lie outside a declared schema.

@@ -21,8 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 from synthgan import ranks
 from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of, remove_checkpoint
+from synthgan.evaluate.report import NO_GUARANTEE
 from synthgan.exceptions import CheckpointError, DataWarning, ModelFileError, ParameterError
-from synthgan.options import check_options
+from synthgan.options import check_options, options_from_dict, options_to_dict
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Deadline, Run, parse_duration
 from synthgan.storage import read_model, write_model
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["BaseSynthesizer", "load_model"]
+
+Arrays = dict[str, np.ndarray[Any, Any]]
 
 #: Parameters that a fit may go on with other values of.
 _NOT_LEARNED = {
@@ -62,8 +65,8 @@ _DAMAGES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeErro
 class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     """What all estimators share: parameter checks, the device, and one file per model.
 
-    A subclass lists its numeric parameters in ``_bounds`` and implements ``_to_model`` and
-    ``_from_model``.
+    A subclass lists its numeric parameters in ``_bounds``, and implements ``_facts``, ``_contents``
+    and ``_restore``.
     """
 
     random_state: Any
@@ -72,11 +75,15 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     checkpoint: str | os.PathLike[str] | None
     callbacks: Sequence[Callback]
     verbose: int
+    history_: list[dict[str, Any]]
+    seconds_: float
+    privacy_: dict[str, Any] | None = None
 
     #: Whether it learns images, of three or four axes, and not tables.
     _of_images: ClassVar[bool] = False
-    #: Of what type `options` are; None: the subclass checks them.
-    _options_kind: ClassVar[type[Any] | None] = None
+    #: Of what type `options` are; and with `privacy`, None if there is no private fit.
+    _options_kind: ClassVar[type[Any]]
+    _private_options_kind: ClassVar[type[Any] | None] = None
     #: Parameter -> (type, lowest, highest); None is always allowed.
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {}
 
@@ -85,14 +92,14 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
             value = getattr(self, name)
             check_number(type(self).__name__, name, value, kind, low, high, optional=True)
         parse_duration(self.max_time)
-        if self._options_kind is not None:
-            check_options(type(self).__name__, self.options, self._options_kind)
         promised = getattr(self, "privacy", None)  # not all estimators can
         if promised is not None and not isinstance(promised, DifferentialPrivacy):
             raise ParameterError(
                 f"{type(self).__name__}: privacy must be a DifferentialPrivacy or None; got "
                 f"{type(promised).__name__}."
             )
+        wanted: Any = self._options_kind if promised is None else self._private_options_kind
+        check_options(type(self).__name__, self.options, wanted)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -162,23 +169,61 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
             If the file cannot be written.
         """
         check_is_fitted(self)
-        model, tensors = self._to_model()
-        model["estimator"] = type(self).__name__
-        model["version"] = importlib.metadata.version("synthgan")
-        write_model(path, model, tensors)
+        write_model(path, *self._to_model())
         if self.checkpoint is not None:
             remove_checkpoint(self.checkpoint)
 
-    @abc.abstractmethod
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is: a JSON-able dict of sizes and figures of the fit."""
+        check_is_fitted(self)
+        return {
+            "estimator": type(self).__name__,
+            "privacy": NO_GUARANTEE if self.privacy_ is None else self.privacy_["text"],
+            **self._facts(),
+            "seconds": self.seconds_,
+            "epochs": len(self.history_),
+        }
+
+    def _to_model(self) -> tuple[dict[str, Any], Arrays]:
         """Return the fitted model as a JSON-able dict and named arrays."""
+        model, tensors = self._contents()
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_STORED}
+        return {
+            **model,
+            "estimator": type(self).__name__,
+            "version": importlib.metadata.version("synthgan"),
+            "parameters": {**parameters, "options": options_to_dict(self.options)},
+            "privacy": self.privacy_,
+            "history": self.history_,
+            "seconds": self.seconds_,
+        }, tensors
 
     @classmethod
-    @abc.abstractmethod
-    def _from_model(
-        cls, model: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]], device: torch.device
-    ) -> Self:
+    def _from_model(cls, model: dict[str, Any], tensors: Arrays, device: torch.device) -> Self:
         """Rebuild a fitted model; :meth:`_to_model` is the inverse."""
+        parameters, promised = dict(model["parameters"]), model["privacy"]
+        stored = parameters.pop("options", None)
+        loaded = cls(**parameters)
+        loaded._check_parameters()
+        kind: Any = cls._options_kind if promised is None else cls._private_options_kind
+        if kind is None or (promised is not None and not isinstance(promised["text"], str)):
+            raise ValueError("a promise that this estimator does not give")
+        loaded.options, loaded.privacy_ = options_from_dict(stored, kind), promised
+        loaded.history_, loaded.seconds_ = list(model["history"]), float(model["seconds"])
+        loaded._restore(model, tensors, device)
+        return loaded
+
+    @abc.abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Return what :meth:`describe` says of this kind of model."""
+
+    @abc.abstractmethod
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what a model file holds of this kind of model: a JSON-able dict, and arrays."""
+
+    @abc.abstractmethod
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
+        """Set the attributes of a fitted model; :meth:`_contents` is the inverse."""
 
 
 def check_number(

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,10 +24,10 @@ from synthgan._runtime import (
     seed_from,
     torch_generator,
 )
+from synthgan.adversarial.dp_sgd import PrivateSgdOptions
 from synthgan.adversarial.images import ImageOptions, fit_images
-from synthgan.adversarial.private_images import PrivateSgdOptions
 from synthgan.encoding.labels import ConditionCoder
-from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.base import Arrays, BaseSynthesizer, check_number
 from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.image_presets import PRESETS, build_networks, draw_networks
 from synthgan.estimators.private_images import fit_images_by_dp_sgd, fit_images_privately
@@ -37,7 +36,7 @@ from synthgan.exceptions import ParameterError
 from synthgan.images import ImageSet, contact_sheet, read_images, write_png
 from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
-from synthgan.options import check_options, options_from_dict, options_to_dict, with_changes
+from synthgan.options import with_changes
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback
 
@@ -119,6 +118,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
     """
 
     _of_images: ClassVar[bool] = True
+    _options_kind: ClassVar = ImageOptions
+    _private_options_kind: ClassVar = PrivateSgdOptions
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "latent": (int, 1, 4096),
         "width": (int, 4, 1024),
@@ -126,7 +127,6 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
     }
     generator_: torch.nn.Module
     critic_: torch.nn.Module | None
-    privacy_: dict[str, Any] | None
 
     def __init__(
         self,
@@ -158,21 +158,18 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         self.verbose = verbose
 
     def _check_parameters(self) -> None:
+        if self.privacy is None and isinstance(self.options, PrivateSgdOptions):
+            raise ParameterError("ImageGAN: PrivateSgdOptions belong to privacy=..., not given.")
         super()._check_parameters()
         if self.preset not in PRESETS:
             raise ParameterError(
                 f"ImageGAN: preset must be one of {', '.join(map(repr, PRESETS))}; "
                 f"got {self.preset!r}."
             )
-        by_sgd = isinstance(self.options, PrivateSgdOptions)
-        if self.privacy is None and by_sgd:
-            raise ParameterError("ImageGAN: PrivateSgdOptions belong to privacy=..., not given.")
-        if self.privacy is None:
-            check_options("ImageGAN", self.options, ImageOptions)
-        elif self.options is not None and not by_sgd:
+        if self.privacy is not None and isinstance(self.options, Mapping):
             raise ParameterError(
-                "ImageGAN: with privacy, options must be PrivateSgdOptions or None; got "
-                f"{type(self.options).__name__}."
+                "ImageGAN: with privacy, options must be PrivateSgdOptions or None, for which of "
+                "the two says how the promise is kept; got a dict."
             )
         if self.privacy is not None and self.checkpoint is not None:
             raise ParameterError(
@@ -391,81 +388,47 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
 
     # description and storage --------------------------------------------------------------------
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the model is: a JSON-able dict of sizes, labels and figures of the fit."""
-        check_is_fitted(self)
+    def _facts(self) -> dict[str, Any]:
         return {
-            "estimator": type(self).__name__,
-            "privacy": "no formal guarantee" if self.privacy_ is None else self.privacy_["text"],
             "preset": self.preset,
             "images": self.n_images_,
             "size": list(self._form.size),
             "channels": self._form.channels,
             "labels": self.coder_.kind,
             "classes": self.classes_,
-            "seconds": self.seconds_,
             "parameters": sum(p.numel() for p in self.generator_.parameters()),
-            "epochs": len(self.history_),
         }
 
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
         model = {
             "coder": self.coder_.to_dict(),
             "form": self._form.to_dict(),
-            "privacy": self.privacy_,
             "factors": getattr(self.generator_, "factors", None),
-            "history": self.history_,
             "n_images": self.n_images_,
-            "seconds": self.seconds_,
-            "parameters": {
-                "preset": self.preset,
-                "latent": self.latent,
-                "width": self.width,
-                "options": options_to_dict(self.options),
-            },
         }
         weights = arrays_of("generator", self.generator_)
         if self.critic_ is not None:
             weights |= arrays_of("critic", self.critic_)
         return model, weights
 
-    @classmethod
-    def _from_model(
-        cls,
-        model: dict[str, Any],
-        tensors: dict[str, np.ndarray[Any, Any]],
-        device: torch.device,
-    ) -> Self:
-        parameters = dict(model["parameters"])
-        kind = ImageOptions if model["privacy"] is None else PrivateSgdOptions
-        parameters["options"] = options_from_dict(parameters.get("options"), kind)
-        loaded = cls(**parameters)
-        BaseSynthesizer._check_parameters(loaded)
-        loaded.coder_ = ConditionCoder.from_dict(model["coder"])
-        loaded.classes_ = loaded.coder_.classes
-        form = loaded._form = ImageForm.from_dict(model["form"])
-        loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
-        loaded.seconds_ = float(model["seconds"])
-        loaded.privacy_ = model["privacy"]
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
+        coder = self.coder_ = ConditionCoder.from_dict(model["coder"])
+        form = self._form = ImageForm.from_dict(model["form"])
+        self.classes_, self.n_images_ = coder.classes, int(model["n_images"])
         if model["factors"] is not None:
             check_number("network", "factors", model["factors"], int, 0, 10**4)
-            size = (form.size, form.channels, max(loaded.coder_.width, 1), int(model["factors"]))
-            loaded.generator_ = rebuild(
+            size = (form.size, form.channels, max(coder.width, 1), int(model["factors"]))
+            self.generator_ = rebuild(
                 lambda: FactorGenerator(*size), with_prefix(tensors, "generator")
             ).to(device)
-            loaded.critic_ = None
-            return loaded
-        if loaded.preset not in PRESETS:
-            raise ValueError("the preset is unknown")
-
-        def build(k: int) -> torch.nn.Module:
-            return loaded._build(loaded.coder_)[k]
-
-        loaded.generator_, loaded.critic_ = (
-            placed(rebuild(partial(build, k), with_prefix(tensors, name)), device)
-            for k, name in enumerate(("generator", "critic"))
+            self.critic_ = None
+            return
+        self.generator_ = placed(
+            rebuild(lambda: self._build(coder)[0], with_prefix(tensors, "generator")), device
         )
-        return loaded
+        self.critic_ = placed(
+            rebuild(lambda: self._build(coder)[1], with_prefix(tensors, "critic")), device
+        )
 
 
 def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from synthgan._runtime import (
 )
 from synthgan.adversarial.translation import TranslationOptions, fit_contrast, fit_cycle
 from synthgan.alignment import ALIGNMENTS, aligned, find_alignment
-from synthgan.estimators.base import BaseSynthesizer
+from synthgan.estimators.base import Arrays, BaseSynthesizer
 from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
 from synthgan.exceptions import DataError, ParameterError
@@ -30,7 +30,7 @@ from synthgan.images import ImageSet, read_images
 from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
-from synthgan.options import options_from_dict, options_to_dict, with_changes
+from synthgan.options import with_changes
 from synthgan.runs import Callback
 
 if TYPE_CHECKING:
@@ -256,74 +256,46 @@ ImageSet
 
     # description and storage --------------------------------------------------------------------
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the model is: a JSON-able dict of sizes and figures of the fit."""
-        check_is_fitted(self)
+    def _facts(self) -> dict[str, Any]:
         return {
-            "estimator": type(self).__name__,
-            "privacy": "no formal guarantee",
             "mode": self.mode,
             "alignment": self.alignment_,
             "images": list(self.n_images_),
             "size": list(self._forms["a"].size),
             "channels": [form.channels for form in self._forms.values()],
-            "seconds": self.seconds_,
             "parameters": sum(p.numel() for p in self.to_b_.parameters()),
-            "epochs": len(self.history_),
         }
 
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
         model = {
             "forms": {name: form.to_dict() for name, form in self._forms.items()},
             "alignment": self.alignment_,
-            "history": self.history_,
             "n_images": list(self.n_images_),
-            "seconds": self.seconds_,
-            "parameters": {
-                "mode": self.mode,
-                "align": self.align,
-                "width": self.width,
-                "depth": self.depth,
-                "options": options_to_dict(self.options),
-            },
         }
         weights = arrays_of("to_b", self.to_b_)
         if self.to_a_ is not None:
             weights |= arrays_of("to_a", self.to_a_)
         return model, weights
 
-    @classmethod
-    def _from_model(
-        cls,
-        model: dict[str, Any],
-        tensors: dict[str, np.ndarray[Any, Any]],
-        device: torch.device,
-    ) -> Self:
-        parameters = dict(model["parameters"])
-        parameters["options"] = options_from_dict(parameters.get("options"), TranslationOptions)
-        loaded = cls(**parameters)
-        loaded._check_parameters()
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
         a, b = (ImageForm.from_dict(model["forms"][name]) for name in ("a", "b"))
-        loaded._check_pair(a, b)
-        loaded._forms = {"a": a, "b": b}
+        self._check_pair(a, b)
+        self._forms = {"a": a, "b": b}
         if model["alignment"] not in ALIGNMENTS:
             raise ValueError("the alignment is unknown")
-        loaded.alignment_ = str(model["alignment"])
-        loaded.history_ = list(model["history"])
-        loaded.n_images_ = (int(model["n_images"][0]), int(model["n_images"][1]))
-        loaded.seconds_ = float(model["seconds"])
+        self.alignment_ = str(model["alignment"])
+        self.n_images_ = (int(model["n_images"][0]), int(model["n_images"][1]))
 
         def network(name: str, before: ImageForm, after: ImageForm) -> Translator:
             built = rebuild(
-                lambda: _translator(before, after, loaded.width, loaded.depth),
+                lambda: _translator(before, after, self.width, self.depth),
                 with_prefix(tensors, name),
             )
             moved: Translator = placed(built, device)
             return moved
 
-        loaded.to_b_ = network("to_b", a, b)
-        loaded.to_a_ = network("to_a", b, a) if loaded.mode == "cyclegan" else None
-        return loaded
+        self.to_b_ = network("to_b", a, b)
+        self.to_a_ = network("to_a", b, a) if self.mode == "cyclegan" else None
 
 
 def _translator(before: ImageForm, after: ImageForm, width: int, depth: int) -> Translator:

@@ -24,7 +24,7 @@ from synthgan._runtime import (
     torch_generator,
 )
 from synthgan.encoding.labels import ConditionCoder
-from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.base import Arrays, BaseSynthesizer, check_number
 from synthgan.estimators.image_form import ImageForm
 from synthgan.estimators.latents import LatentMixture
 from synthgan.estimators.weights import arrays_of, rebuild, with_prefix
@@ -32,9 +32,9 @@ from synthgan.exceptions import ConditionError, DataError
 from synthgan.images import ImageSet, read_images
 from synthgan.networks.autoencoders import ImageEncoder
 from synthgan.networks.images import ResidualGenerator
-from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_tensor
+from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.objectives import gaussian_error
-from synthgan.options import options_from_dict, options_to_dict, with_changes
+from synthgan.options import with_changes
 from synthgan.runs import Callback
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
@@ -236,7 +236,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         return in_blocks(self.decoder_, images, *map(torch.from_numpy, (latents, conditions)))
 
     def _images(self, decoded: npt.NDArray[np.float32]) -> Pixels:
-        return self._form.restore(((decoded + 1) * 127.5).round().clip(0, 255).astype(np.uint8))
+        return self._form.restore(to_pixels(torch.from_numpy(decoded).permute(0, 3, 1, 2)))
 
     def _read(self, images: Any, labels: Any = None) -> ImageSet:
         check_is_fitted(self)
@@ -250,7 +250,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         if most_likely_for is None or not self.classes_:
             raise ConditionError("The model was fitted with labels; give labels=... as well.")
         latents = self._means(most_likely_for)
-        truth = most_likely_for.pixels / np.float32(127.5) - 1
+        truth = to_tensor(torch.from_numpy(most_likely_for.pixels)).numpy()
         errors = []
         for name in self.classes_:
             condition = self.coder_.encode(np.array([name])).repeat(n, axis=0)
@@ -341,7 +341,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             conditions = self._labelled(len(found), labels, most_likely_for=found)
         else:
             conditions = np.zeros((len(found), self.coder_.width), np.float32)
-        truth = found.pixels / np.float32(127.5) - 1
+        truth = to_tensor(torch.from_numpy(found.pixels)).numpy()
         missed = self._decode(latents, conditions) - truth
         error = (missed**2).mean(axis=(1, 2, 3), dtype=np.float64)
         detail = sum(
@@ -396,72 +396,44 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
 
     # description and storage --------------------------------------------------------------------
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the model is: a JSON-able dict of sizes, labels and figures of the fit."""
-        check_is_fitted(self)
+    def _facts(self) -> dict[str, Any]:
+        networks = (self.encoder_, self.decoder_)
         return {
-            "estimator": type(self).__name__,
-            "privacy": "no formal guarantee",
             "variational": self.variational,
             "images": self.n_images_,
             "size": list(self._form.size),
             "channels": self._form.channels,
             "labels": self.coder_.kind,
             "classes": self.classes_,
-            "seconds": self.seconds_,
-            "parameters": sum(
-                p.numel() for n in (self.encoder_, self.decoder_) for p in n.parameters()
-            ),
-            "epochs": len(self.history_),
+            "parameters": sum(p.numel() for network in networks for p in network.parameters()),
         }
 
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
         model = {
             "coder": self.coder_.to_dict(),
             "form": self._form.to_dict(),
-            "history": self.history_,
             "n_images": self.n_images_,
-            "seconds": self.seconds_,
-            "parameters": {
-                "variational": self.variational,
-                "latent": self.latent,
-                "width": self.width,
-                "options": options_to_dict(self.options),
-            },
         }
         arrays = arrays_of("encoder", self.encoder_) | arrays_of("decoder", self.decoder_)
         for prefix, mixture in (("mixture", self.mixture_), ("usual", self.usual_)):
             arrays |= {f"{prefix}.{name}": array for name, array in mixture.arrays().items()}
         return model, arrays
 
-    @classmethod
-    def _from_model(
-        cls,
-        model: dict[str, Any],
-        tensors: dict[str, np.ndarray[Any, Any]],
-        device: torch.device,
-    ) -> Self:
-        parameters = dict(model["parameters"])
-        parameters["options"] = options_from_dict(parameters.get("options"), AutoencoderOptions)
-        loaded = cls(**parameters)
-        loaded._check_parameters()
-        loaded.coder_ = ConditionCoder.from_dict(model["coder"])
-        loaded.classes_ = loaded.coder_.classes
-        form = loaded._form = ImageForm.from_dict(model["form"])
-        loaded.history_, loaded.n_images_ = list(model["history"]), int(model["n_images"])
-        loaded.seconds_ = float(model["seconds"])
-        network = (form, loaded.latent, loaded.coder_, loaded.width)
-        loaded.encoder_ = placed(
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
+        coder = self.coder_ = ConditionCoder.from_dict(model["coder"])
+        form = self._form = ImageForm.from_dict(model["form"])
+        self.classes_, self.n_images_ = coder.classes, int(model["n_images"])
+        network = (form, self.latent, coder, self.width)
+        self.encoder_ = placed(
             rebuild(lambda: _build(*network)[0], with_prefix(tensors, "encoder")), device
         )
-        loaded.decoder_ = placed(
+        self.decoder_ = placed(
             rebuild(lambda: _build(*network)[1], with_prefix(tensors, "decoder")), device
         )
-        loaded.mixture_, loaded.usual_ = (
-            LatentMixture.from_arrays(with_prefix(tensors, name), loaded.latent + more)
+        self.mixture_, self.usual_ = (
+            LatentMixture.from_arrays(with_prefix(tensors, name), self.latent + more)
             for name, more in (("mixture", 0), ("usual", 2))
         )
-        return loaded
 
 
 def _build(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from synthgan.adversarial.private_images import PrivateSgdOptions, fit_images_by_sgd
+from synthgan.adversarial.dp_sgd import PrivateSgdOptions, fit_dp_sgd
 from synthgan.encoding.labels import ConditionCoder
 from synthgan.estimators.image_presets import draw_networks
 from synthgan.exceptions import DataError, DataWarning, ParameterError
@@ -179,7 +179,7 @@ def fit_images_by_dp_sgd(
         steps=options.steps,
         clip=options.clip,
     )
-    result = fit_images_by_sgd(generator, critic, private, conditions, options, seed=seed, run=run)
+    result = fit_dp_sgd(generator, critic, private, conditions, options, seed=seed, run=run)
     said = statement(
         privacy,
         None,

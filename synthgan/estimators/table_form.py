@@ -165,7 +165,7 @@ class TableForm:
 
     def tokens(self, table: pa.Table) -> Array:
         """Return the tokens of the active columns, shape (rows, active columns), unsigned ints."""
-        return self.encoder.encode(table).codes[:, self.active]
+        return self.encoder.encode(table)[:, self.active]
 
     def whole(self, tokens: Array) -> Tokens:
         """Return tokens of all columns, given those of the active ones."""

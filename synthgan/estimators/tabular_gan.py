@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan._runtime import numpy_generator, on_device, resolve_device, seed_from
 from synthgan.encoding.levels import LevelCoder
-from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.base import Arrays, BaseSynthesizer, check_number
 from synthgan.estimators.private_rows import fit_privately
 from synthgan.estimators.row_training import train_rows
 from synthgan.estimators.table_form import (
@@ -30,21 +30,18 @@ from synthgan.estimators.weights import with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.generation import TableSampler, in_batches
 from synthgan.io import read_with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.options import (
     TrainingOptions,
-    check_options,
-    options_from_dict,
-    options_to_dict,
     with_changes,
 )
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
+from synthgan.table_sampling import TableSampler, in_batches
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -147,6 +144,8 @@ class TabularGAN(BaseSynthesizer):
     ['no', 'no', 'no']
     """
 
+    _options_kind: ClassVar = TrainingOptions
+    _private_options_kind: ClassVar = MarginalOptions
     _bounds: ClassVar[dict[str, tuple[type, float, float]]] = {
         "min_count": (int, 1, 10**6),
         "max_tokens": (int, 4, 4096),
@@ -158,7 +157,6 @@ class TabularGAN(BaseSynthesizer):
     generator_: RowGenerator | MixtureGenerator
     joint_: LatentClasses | LatentChoice | None
     _networks: TableNetworks
-    privacy_: dict[str, Any] | None
 
     def __init__(
         self,
@@ -192,11 +190,6 @@ class TabularGAN(BaseSynthesizer):
         self.options = options
         self.callbacks = callbacks
         self.verbose = verbose
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        kind = TrainingOptions if self.privacy is None else MarginalOptions
-        check_options("TabularGAN", self.options, kind)
 
     # fitting ------------------------------------------------------------------------------------
 
@@ -565,59 +558,31 @@ class TabularGAN(BaseSynthesizer):
 
     # description and storage --------------------------------------------------------------------
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
-        check_is_fitted(self)
+    def _facts(self) -> dict[str, Any]:
         return {
-            "estimator": type(self).__name__,
-            "privacy": "no formal guarantee" if self.privacy_ is None else self.privacy_["text"],
             "rows": self.n_rows_,
             "target": self.target_,
-            "seconds": self.seconds_,
             **self._networks.describe(),
-            "epochs": len(self.history_),
             "columns": self._form.describe(),
         }
 
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
         networks, weights = self._networks.to_model()
         encoder = {f"encoder.{name}": array for name, array in self._form.arrays().items()}
         model = {
             **self._form.to_dict(),
             **networks,
-            "privacy": self.privacy_,
-            "history": self.history_,
             "n_rows": self.n_rows_,
             "suppressed": self.suppressed_,
-            "seconds": self.seconds_,
-            "parameters": {
-                "min_count": self.min_count,
-                "max_tokens": self.max_tokens,
-                "max_rows": self.max_rows,
-                "width": self.width,
-                "depth": self.depth,
-                "options": options_to_dict(self.options),
-            },
         }
         return model, {**weights, **encoder}
 
-    @classmethod
-    def _from_model(
-        cls, model: dict[str, Any], tensors: dict[str, Array], device: torch.device
-    ) -> Self:
-        kind = TrainingOptions if model["privacy"] is None else MarginalOptions
-        parameters = dict(model["parameters"])
-        parameters["options"] = options_from_dict(parameters.get("options"), kind)
-        loaded = cls(**parameters)
-        BaseSynthesizer._check_parameters(loaded)
-        loaded.privacy_ = model["privacy"]
-        form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
-        form.publish(loaded)
-        loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
-        loaded.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
-        loaded.seconds_ = float(model["seconds"])
-        loaded._set_networks(TableNetworks.from_model(model, tensors, form, device))
-        return loaded
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
+        form = self._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
+        form.publish(self)
+        self.n_rows_ = int(model["n_rows"])
+        self.suppressed_ = {str(k): float(v) for k, v in model["suppressed"].items()}
+        self._set_networks(TableNetworks.from_model(model, tensors, form, device))
 
 
 def _check_count(n_samples: Any) -> None:

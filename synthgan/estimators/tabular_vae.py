@@ -20,12 +20,13 @@ from synthgan._runtime import (
     half_precision,
     logger,
     numpy_generator,
+    on_device,
     resolve_device,
     seed_from,
     torch_generator,
 )
 from synthgan.blocks import blocks
-from synthgan.estimators.base import BaseSynthesizer, check_number
+from synthgan.estimators.base import Arrays, BaseSynthesizer, check_number
 from synthgan.estimators.latents import LatentMixture
 from synthgan.estimators.table_form import (
     LARGEST_DEPTH,
@@ -41,7 +42,7 @@ from synthgan.exceptions import DataError
 from synthgan.latent_rows import LatentRows
 from synthgan.networks.autoencoders import RowDecoder, RowEncoder
 from synthgan.objectives import token_log_likelihood
-from synthgan.options import options_from_dict, options_to_dict, with_changes
+from synthgan.options import with_changes
 from synthgan.raking import smoothed_shares
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
@@ -224,7 +225,9 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
         )
         tokens = form.tokens(table).astype(np.int64)
         run, seed = self._begin(seed, started, tokens)
-        rows, history = self._train(tokens, form, seed, device, run.part(0.9))
+        rows, history = on_device(
+            device, lambda device: self._train(tokens, form, seed, device, run.part(0.9))
+        )
         means, deviations = rows.posteriors(tokens)
         spread = means.astype(np.float64)
         if self.variational:
@@ -427,41 +430,23 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
 
     # description and storage --------------------------------------------------------------------
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the model is: a JSON-able dict of columns, sizes and figures of the fit."""
-        check_is_fitted(self)
+    def _facts(self) -> dict[str, Any]:
         parts = (self.row_encoder_, self.row_decoder_)
         return {
-            "estimator": type(self).__name__,
-            "privacy": "no formal guarantee",
             "variational": self.variational,
             "rows": self.n_rows_,
             "target": self.target_,
-            "seconds": self.seconds_,
             "parameters": sum(p.numel() for part in parts for p in part.parameters()),
             "latent": self.latent,
-            "epochs": len(self.history_),
             "columns": self._form.describe(),
         }
 
-    def _to_model(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def _contents(self) -> tuple[dict[str, Any], Arrays]:
         trunk = self.row_decoder_.trunk
         model = {
             **self._form.to_dict(),
             "network": {"width": len(trunk.gain), "depth": len(trunk.blocks)},
-            "history": self.history_,
             "n_rows": self.n_rows_,
-            "seconds": self.seconds_,
-            "parameters": {
-                "variational": self.variational,
-                "min_count": self.min_count,
-                "max_tokens": self.max_tokens,
-                "max_rows": self.max_rows,
-                "latent": self.latent,
-                "width": self.width,
-                "depth": self.depth,
-                "options": options_to_dict(self.options),
-            },
         }
         return model, {
             **arrays_of("row_encoder", self.row_encoder_),
@@ -470,28 +455,19 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
             **{f"mixture.{name}": array for name, array in self.mixture_.arrays().items()},
         }
 
-    @classmethod
-    def _from_model(
-        cls, model: dict[str, Any], tensors: dict[str, Array], device: torch.device
-    ) -> Self:
-        parameters = dict(model["parameters"])
-        parameters["options"] = options_from_dict(parameters.get("options"), AutoencoderOptions)
-        loaded = cls(**parameters)
-        loaded._check_parameters()
-        form = loaded._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
-        form.publish(loaded)
-        loaded.history_, loaded.n_rows_ = list(model["history"]), int(model["n_rows"])
-        loaded.seconds_ = float(model["seconds"])
-        size = (form, loaded.latent, *network_size(model["network"]))
-        loaded.row_encoder_ = rebuild(
+    def _restore(self, model: dict[str, Any], tensors: Arrays, device: torch.device) -> None:
+        form = self._form = TableForm.from_dict(model, with_prefix(tensors, "encoder"))
+        form.publish(self)
+        self.n_rows_ = int(model["n_rows"])
+        size = (form, self.latent, *network_size(model["network"]))
+        self.row_encoder_ = rebuild(
             lambda: _build(*size)[0], with_prefix(tensors, "row_encoder")
         ).to(device)
-        loaded.row_decoder_ = rebuild(
+        self.row_decoder_ = rebuild(
             lambda: _build(*size)[1], with_prefix(tensors, "row_decoder")
         ).to(device)
-        loaded._rows = _latent_rows(loaded.row_encoder_, loaded.row_decoder_, form)
-        loaded.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), loaded.latent)
-        return loaded
+        self._rows = _latent_rows(self.row_encoder_, self.row_decoder_, form)
+        self.mixture_ = LatentMixture.from_arrays(with_prefix(tensors, "mixture"), self.latent)
 
 
 def _build(form: TableForm, latent: int, width: int, depth: int) -> tuple[RowEncoder, RowDecoder]:

@@ -155,7 +155,7 @@ def verify(
 def _card(kind: str, report: Report | None, path: _Path | None, model: Any) -> Card:
     data = {} if report is None else report.to_dict()
     privacy = " ".join(str((data if model is None else model).get("privacy", "")).split())
-    privacy = NO_GUARANTEE if privacy.lower().strip(".") in ("", "no formal guarantee") else privacy
+    privacy = privacy or NO_GUARANTEE
     version = next((found.version for found in metadata.distributions(name="synthgan")), "unknown")
     data |= {"privacy": privacy, "file": None if path is None else _facts(path), "model": model}
     data |= {"kind": kind, "format": 1, "synthgan": version}

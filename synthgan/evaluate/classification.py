@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgan.evaluate.ranking import weighted_auc
+from synthgan.evaluate.roc import weighted_auc
 from synthgan.evaluate.score import Direction
 
 __all__ = ["STATISTICS_OF_CLASSES", "Statistic", "Weights", "statistics_of_classes"]

@@ -21,7 +21,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.intervals import bootstrap_interval
 from synthgan.evaluate.learners import features, make_booster, quietly
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import weighted_auc
+from synthgan.evaluate.roc import weighted_auc
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Column, Table
 

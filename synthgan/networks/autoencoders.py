@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgan.networks.images import ImageTrunk, draw_residual
 from synthgan.networks.layers import Linear
-from synthgan.networks.rows import ResidualBlock, TokenTable
+from synthgan.networks.rows import ResidualBlock, TokenEmbedding
 
 __all__ = ["ImageEncoder", "RowDecoder", "RowEncoder"]
 
@@ -71,12 +70,9 @@ class RowEncoder(nn.Module):
         self, sizes: Sequence[int], n_ordered: Sequence[int], latent: int, width: int, depth: int
     ) -> None:
         super().__init__()
-        self.starts: Tensor
-        self.inputs = TokenTable(sizes, n_ordered, width, 1 / math.sqrt(max(len(sizes), 1)))
+        self.inputs = TokenEmbedding(sizes, n_ordered, width, 1 / math.sqrt(max(len(sizes), 1)))
         self.trunk = _Trunk(width, depth)
         self.head = Linear(width, 2 * latent)
-        starts = np.cumsum([0, *sizes], dtype=np.int64)[:-1]
-        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights; all log-variances start close to 0."""
@@ -86,8 +82,7 @@ class RowEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return means and log-variances."""
-        h = F.embedding_bag(tokens + self.starts, self.inputs(), mode="sum")
-        mean, log_variance = self.head(self.trunk(h)).chunk(2, dim=1)
+        mean, log_variance = self.head(self.trunk(self.inputs.total(tokens))).chunk(2, dim=1)
         return mean, log_variance
 
 
@@ -112,7 +107,7 @@ class RowDecoder(nn.Module):
         self.n_ordered = tuple(n_ordered)
         self.first = Linear(latent, width)
         self.trunk = _Trunk(width, depth)
-        self.outputs = TokenTable(sizes, n_ordered, width, 0.3 / math.sqrt(width))
+        self.outputs = TokenEmbedding(sizes, n_ordered, width, 0.3 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(sum(sizes)))
 
     def reset(self, generator: torch.Generator, log_frequencies: Tensor) -> None:

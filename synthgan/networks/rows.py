@@ -28,7 +28,7 @@ _STAGES = 3
 _CLASS_WIDTH = 128
 
 
-class TokenTable(nn.Module):
+class TokenEmbedding(nn.Module):
     """One vector per token of every variable.
 
     Tokens without an order have a free vector each. Ordered ones (numbers) have a smooth part, a
@@ -39,7 +39,7 @@ class TokenTable(nn.Module):
     Parameters
     ----------
     sizes : sequence of int
-        Rows of the table that belong to each variable.
+        Tokens of each variable.
     n_ordered : sequence of int
         Leading tokens of each variable that are in ascending order; 0 for unordered variables.
     width : int
@@ -57,6 +57,7 @@ class TokenTable(nn.Module):
         self.basis: Tensor
         self.source: Tensor
         self.place: Tensor
+        self.starts: Tensor
         self.scale = scale
         lengths = [n if n > _SHORT else 0 for n in n_ordered]
         longest = max(lengths, default=0)
@@ -69,7 +70,9 @@ class TokenTable(nn.Module):
         ranks = [np.arange(s) < n for s, n in zip(sizes, lengths, strict=True)]
         smooth = np.concatenate([np.empty(0, bool), *ranks])
         place = np.argsort(np.argsort(smooth, kind="stable"), kind="stable")
-        for name, array in (("basis", basis), ("source", source), ("place", place)):
+        starts = np.cumsum([0, *sizes], dtype=np.int64)[:-1]
+        buffers = {"basis": basis, "source": source, "place": place, "starts": starts}
+        for name, array in buffers.items():
             self.register_buffer(name, torch.from_numpy(array), persistent=False)
         n_smooth = sum(lengths)
         self.free = nn.Parameter(torch.zeros(sum(sizes) - n_smooth, width))
@@ -83,12 +86,16 @@ class TokenTable(nn.Module):
                 parameter.normal_(0.0, self.scale, generator=generator)
 
     def forward(self) -> Tensor:
-        """Return the whole table."""
+        """Return the vectors of all tokens."""
         if not self.fine.numel():
             return self.free
         curves = torch.bmm(self.basis, self.smooth).flatten(0, 1)  # (variables * longest, width)
         ordered = self.fine + curves.index_select(0, self.source).to(self.fine.dtype)
         return torch.cat([self.free, ordered]).index_select(0, self.place)
+
+    def total(self, tokens: Tensor) -> Tensor:
+        """Return the sum of the vectors of rows. Shape: (rows, variables) -> (rows, width)."""
+        return F.embedding_bag(tokens + self.starts, self(), mode="sum")
 
 
 def _cosines(n: int) -> np.ndarray[Any, Any]:
@@ -150,19 +157,16 @@ class RowGenerator(nn.Module):
         self, sizes: Sequence[int], n_ordered: Sequence[int], width: int, depth: int
     ) -> None:
         super().__init__()
-        self.starts: Tensor
         self.hidden: Tensor
         self.sizes = tuple(sizes)
         self.width = width
-        self.inputs = TokenTable(
+        self.inputs = TokenEmbedding(
             [s + 1 for s in sizes], n_ordered, width, 1 / math.sqrt(max(len(sizes), 1))
         )
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(depth))
         self.gain = nn.Parameter(torch.ones(width))
-        self.outputs = TokenTable(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
+        self.outputs = TokenEmbedding(self.sizes, n_ordered, width, 0.3 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(sum(sizes)))
-        starts = np.cumsum([0, *(s + 1 for s in sizes)], dtype=np.int64)[:-1]
-        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
         hidden = torch.from_numpy(np.array(self.sizes, np.int64))
         self.register_buffer("hidden", hidden, persistent=False)
 
@@ -175,14 +179,17 @@ class RowGenerator(nn.Module):
         with torch.no_grad():
             self.bias.copy_(log_frequencies)
 
+    @property
+    def starts(self) -> Tensor:
+        """Where the vectors of each variable begin among those of `inputs`, shape (variables,)."""
+        return self.inputs.starts
+
     def features(self, tokens: Tensor, visible: Tensor) -> Tensor:
         """Return what the visible part of each row says.
 
         Shape: tokens (rows, variables) int64, visible (rows, variables) bool -> (rows, width).
         """
-        index = torch.where(visible, tokens, self.hidden) + self.starts
-        h = F.embedding_bag(index, self.inputs(), mode="sum")
-        return self.trunk(h)
+        return self.trunk(self.inputs.total(torch.where(visible, tokens, self.hidden)))
 
     def trunk(self, h: Tensor) -> Tensor:
         """Apply the residual blocks and the last norm. Shape: (rows, width) -> (rows, width)."""
@@ -318,14 +325,11 @@ class RowCritic(nn.Module):
         packed: int = 1,
     ) -> None:
         super().__init__()
-        self.starts: Tensor
         self.packed = packed
         every = list(sizes) * packed
-        self.inputs = TokenTable(every, list(n_ordered) * packed, width, 1.0)
+        self.inputs = TokenEmbedding(every, list(n_ordered) * packed, width, 1.0)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(depth))
         self.score = Linear(width, 1)
-        starts = np.cumsum([0, *every], dtype=np.int64)[:-1]
-        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the starting weights."""
@@ -342,9 +346,8 @@ class RowCritic(nn.Module):
 
         Shape: (rows, variables) int64 -> (rows / packed, width).
         """
-        index = rows.reshape(-1, len(self.starts)) + self.starts
-        total: Tensor = F.embedding_bag(index, self.inputs(), mode="sum")
-        return total / math.sqrt(len(self.starts))
+        variables = len(self.inputs.starts)
+        return self.inputs.total(rows.reshape(-1, variables)) / math.sqrt(variables)
 
     def judge(self, h: Tensor) -> Tensor:
         """Score embedded rows, higher is more real. Shape: (rows, width) -> (rows,)."""

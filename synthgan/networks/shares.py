@@ -76,14 +76,16 @@ class Shares:
         for part, out in zip(*cut, strict=True):
             torch.sub(part, part.amax(1, keepdim=True), out=out)
         terms.exp_()
-        running, below, ends = _spans(terms, lengths)
-        log_mass = None
-        if any(weight is not None for weight in weights):
+        confined, log_mass = any(weight is not None for weight in weights), None
+        if confined:
+            parts = torch.split(terms, list(sizes), dim=1)
+            whole = torch.stack([part.sum(1) for part in parts], dim=1).double()
             ones = (torch.ones(size, device=device) for size in sizes)
             known = zip(ones, weights, strict=True)
-            factors = torch.cat([one if w is None else w.to(device) for one, w in known]).double()
-            whole, terms = ends - below, terms * factors
-            running, below, ends = _spans(terms, lengths)
+            factors = torch.cat([one if w is None else w.to(device) for one, w in known])
+            terms *= factors
+        running, below, ends = _spans(terms, lengths)
+        if confined:
             mass = ends - below
             empty = mass <= (_LITTLE if shared else _NOTHING) * whole
             log_mass = torch.where(empty, _NOTHING, mass / whole).log().float().to(home)

@@ -105,7 +105,7 @@ def audit_noise(
     tokens = np.column_stack([rng.integers(0, size, canaries) for size in encoder.sizes])
     rows = encoder.decode(tokens, None)
     coins = rng.random(canaries) < 0.5
-    tokens = encoder.encode(rows).codes.astype(np.int64)
+    tokens = encoder.encode(rows).astype(np.int64)
     private = PrivateTable(rows.filter(pa.array(coins)), Ledger(None, epsilon=epsilon, delta=delta))
     private.bind(encoder)
     place = None if target is None else encoder.index(target)

@@ -29,7 +29,7 @@ SCORES = [
 ]
 DESCRIPTION = {
     "estimator": "TabularGAN",
-    "privacy": "no formal guarantee",
+    "privacy": "No formal privacy guarantee.",
     "rows": 400,
     "target": None,
     "columns": [
@@ -105,7 +105,7 @@ def test_the_model_itself_says_which_privacy_it_has():
     assert data_card(bold).to_dict()["privacy"] == "Differential privacy: epsilon = 1."
     assert model_card(DESCRIPTION, bold).to_dict()["privacy"] == NO_GUARANTEE
     assert model_card({"rows": 1}, bold).to_dict()["privacy"] == NO_GUARANTEE
-    none = {**DESCRIPTION, "privacy": "No formal guarantee."}
+    none = {**DESCRIPTION, "privacy": ""}
     assert model_card(none, bold).to_dict()["privacy"] == NO_GUARANTEE
     private = {**DESCRIPTION, "privacy": "epsilon = 1,\ndelta = 1e-5"}
     assert model_card(private, make_report()).to_dict()["privacy"] == "epsilon = 1, delta = 1e-5"

@@ -17,7 +17,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest, row_budget
 from synthgan.evaluate.intervals import Z95, difference_of_means, wilson
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import found_at
+from synthgan.evaluate.roc import found_at
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table
 

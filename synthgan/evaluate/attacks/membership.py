@@ -21,7 +21,7 @@ import numpy.typing as npt
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import auc_score, found_at, roc_curve
+from synthgan.evaluate.roc import auc_score, found_at, roc_curve
 from synthgan.evaluate.score import Direction, Score
 from synthgan.evaluate.tables import Table
 
@@ -63,7 +63,7 @@ def measure(setting: Setting, table: Table) -> Measurement:
         0.01 by chance), over random targets; ``membership_auc_isolated`` and
         ``membership_tpr_isolated`` over the isolated ones, the latter at 10 % false positives:
         of 50 rows, 1 % is none. Intervals: DeLong's and those of
-        ``synthgan.evaluate.ranking.found_at``. Details ``roc_membership``.
+        ``synthgan.evaluate.roc.found_at``. Details ``roc_membership``.
     """
     reason, control = setting.obstacle(MIN_ROWS), setting.control
     if reason is not None or control is None:

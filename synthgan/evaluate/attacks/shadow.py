@@ -25,7 +25,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.distances import Space, nearest
 from synthgan.evaluate.intervals import clipped, t_interval
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import auc_with_interval, found_at, roc_curve
+from synthgan.evaluate.roc import auc_with_interval, found_at, roc_curve
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table
 

@@ -18,7 +18,7 @@ import pandas as pd
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.learners import Booster, features, make_booster, quietly, row_limit
 from synthgan.evaluate.measure import Measurement, Setting
-from synthgan.evaluate.ranking import auc_score, auc_with_interval, roc_curve
+from synthgan.evaluate.roc import auc_score, auc_with_interval, roc_curve
 from synthgan.evaluate.score import Score
 from synthgan.evaluate.tables import Table
 

@@ -21,7 +21,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.evaluate.images.setting import ImageSetting, codes_of
 from synthgan.evaluate.intervals import clipped, mean_interval, wilson
 from synthgan.evaluate.measure import Measurement
-from synthgan.evaluate.ranking import found_at
+from synthgan.evaluate.roc import found_at
 from synthgan.evaluate.score import Score
 from synthgan.images import ImageSet
 

@@ -21,7 +21,7 @@ from synthgan.evaluate.images.manifold import nearest_distances
 from synthgan.evaluate.images.setting import ImageSetting
 from synthgan.evaluate.intervals import wilson
 from synthgan.evaluate.measure import Measurement
-from synthgan.evaluate.ranking import auc_score, found_at, roc_curve
+from synthgan.evaluate.roc import auc_score, found_at, roc_curve
 from synthgan.evaluate.score import Direction, Score
 from synthgan.images import ImageSet
 

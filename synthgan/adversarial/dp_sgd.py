@@ -15,7 +15,7 @@ from synthgan.privacy.private_gradients import PrivateGradients
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop
 
-__all__ = ["PrivateSgdOptions", "fit_images_by_sgd"]
+__all__ = ["PrivateSgdOptions", "fit_dp_sgd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class PrivateSgdOptions:
         require_ranges(self, checks)
 
 
-def fit_images_by_sgd(
+def fit_dp_sgd(
     generator: nn.Module,
     critic: nn.Module,
     private: PrivateGradients,

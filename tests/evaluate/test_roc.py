@@ -4,7 +4,7 @@ from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
 from synthgan.evaluate.intervals import bootstrap_interval
-from synthgan.evaluate.ranking import (
+from synthgan.evaluate.roc import (
     auc_with_interval,
     found_at,
     roc_curve,
