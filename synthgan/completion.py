@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from synthgan.memory import rows_at_once
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import KERNEL_ROWS, Predictor, converted
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.networks.shares import Shares
-from synthgan.options import LOGITS
 
 __all__ = ["MOST_START_SHARES", "Completer"]
 
@@ -81,7 +81,7 @@ class Completer:
         Tensor, shape (rows, variables), int64
         """
         widest = max((sum(self.predictor.sizes[j] for j in group) for group in groups), default=1)
-        at_once = max(LOGITS // widest, 64)
+        at_once = rows_at_once(widest)
         if len(codes) > at_once:
             cut = [torch.split(cells, at_once) for cells in (codes, known, uniforms)]
             ties: Sequence[Tensor | None] = [None] * len(cut[0])

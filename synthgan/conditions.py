@@ -60,12 +60,15 @@ class Confinement:
         Closed range of the values, as offsets on the column's scale.
     choices : ndarray or None
         The only numbers that are allowed, as offsets.
+    odds : ndarray or None
+        How likely each of them is, among those of its token.
     """
 
     column: int
     weights: Array
     limits: tuple[float, float] | None = None
     choices: Array | None = None
+    odds: Array | None = None
 
 
 def parse_conditions(conditions: Mapping[str, Any], encoder: TableEncoder) -> list[Confinement]:
@@ -109,6 +112,8 @@ def _parse_one(name: str, wanted: Any, encoder: TableEncoder) -> Confinement:
 def _is_missing(value: Any) -> bool:
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
     return value is None or value is MISSING or value is pd.NA or value is pd.NaT
 
 
@@ -177,13 +182,14 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
     values, missing = _values_of(wanted, name, coder)
     offsets = np.unique([_offset(name, coder, value) for value in values])
     offsets = offsets[[coder.scale.inside(offset, offset) is not None for offset in offsets]]
-    weights = np.zeros(coder.n_tokens)
-    if len(coder.knots):
-        shares = coder.shares_of(offsets)
-        offsets, shares = offsets[shares > 0], shares[shares > 0]
-        np.add.at(weights, coder.encode_numbers(offsets), shares)
-    weights = _require(weights + missing, name, "the given value(s)", coder)
-    return Confinement(position, weights / weights.max(), choices=offsets)
+    weights = np.zeros(coder.n_tokens) + missing
+    if not len(offsets) or not len(coder.knots):
+        return Confinement(position, _require(weights, name, "the given value(s)", coder))
+    odds = coder.shares_of(offsets)
+    offsets, odds = offsets[odds > 0], odds[odds > 0]
+    np.add.at(weights, coder.encode_numbers(offsets), odds)
+    weights = _require(weights, name, "the given value(s)", coder)
+    return Confinement(position, weights / weights.max(), choices=offsets, odds=odds)
 
 
 def _offset(name: str, coder: NumberCoder, value: Any) -> float:

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgan._runtime import autocast, widest
+from synthgan.memory import rows_at_once
 from synthgan.networks.predictor import Predictor
 from synthgan.networks.rows import LatentClasses
-from synthgan.options import LOGITS
 
 __all__ = ["GroupLikelihood"]
 
@@ -137,7 +137,7 @@ class GroupLikelihood:
         In float64, where the device has it.
         """
         predictor, n_known = self.predictor, 0
-        at_once = max(LOGITS // max(predictor.sizes), 64)
+        at_once = rows_at_once(max(predictor.sizes))
         if len(tokens) > at_once:
             parts = torch.split(tokens, at_once)
             return torch.cat([self.of_rows(part, groups, classes) for part in parts])

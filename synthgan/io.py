@@ -451,7 +451,7 @@ def write_csv(data: Any, handle: IO[bytes], *, excel_safe: bool = False) -> None
     """Write a table as CSV to an open file; parameters as for :func:`write_table`."""
 
     def plain(table: pa.Table) -> pa.Table:
-        return escape_formulas(without_views(table)) if excel_safe else without_views(table)
+        return escape_formulas(table) if excel_safe else table
 
     batches = _batches(data)
     with pa.csv.CSVWriter(handle, plain(batches.schema.empty_table()).schema) as writer:
@@ -472,9 +472,14 @@ def reader_of(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
 
 
 def _batches(data: Any) -> pa.RecordBatchReader:
-    if isinstance(data, pa.RecordBatchReader):
-        return data
-    return read_table(data).combine_chunks().to_reader()
+    """Return a table or reader as a stream of batches without views, which few writers know."""
+    reader = data
+    if not isinstance(data, pa.RecordBatchReader):
+        reader = read_table(data).combine_chunks().to_reader()
+    schema = without_views(reader.schema.empty_table()).schema
+    tables = (without_views(pa.Table.from_batches([batch])) for batch in reader)
+    parts = (part for table in tables for part in table.to_batches())
+    return pa.RecordBatchReader.from_batches(schema, parts)
 
 
 def without_views(table: pa.Table) -> pa.Table:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from synthgan import ranks
 from synthgan._runtime import autocast, has_fused_steps, torch_generator
+from synthgan.memory import rows_at_once
 from synthgan.networks.rows import RowGenerator
 from synthgan.objectives import masked_cross_entropy
-from synthgan.options import LOGITS, TrainingOptions
+from synthgan.options import TrainingOptions
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
@@ -113,7 +114,7 @@ def validation_loss(
     copies = max(1, _VALIDATION_ROWS // max(len(validation), 1))
     rows = validation.repeat(copies, 1).long()
     visible = draw_masks(len(rows), rows.shape[1], torch_generator(seed, "validation"))
-    total, at_once = 0.0, min(max(LOGITS // sum(generator.sizes), 64), _VALIDATION_ROWS)
+    total, at_once = 0.0, rows_at_once(sum(generator.sizes), most=_VALIDATION_ROWS)
     for part, mask in zip(
         torch.split(rows, at_once), torch.split(visible.to(rows.device), at_once), strict=True
     ):

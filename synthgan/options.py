@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synthgan.exceptions import ParameterError
+from synthgan.memory import rows_at_once
 
 __all__ = [
-    "LOGITS",
     "TrainingOptions",
+    "batch_size",
     "check_options",
     "options_from_dict",
     "options_to_dict",
@@ -21,10 +22,6 @@ __all__ = [
 ]
 
 Options = TypeVar("Options")
-
-#: Logits, or probabilities, that are held at once: 130 MB in float32, of which a step has several
-#: copies (a column of 100,000 levels: 335 rows).
-LOGITS = 2**25
 
 
 def require_ranges(
@@ -124,6 +121,15 @@ def options_from_dict(found: Any, kind: type[Any]) -> Any:
     return kind(**fields) if whole else fields
 
 
+def batch_size(n_rows: int, n_tokens: int, most: int) -> int:
+    """Return the rows of a batch: a sixteenth of the table or more, a power of two from 128 on.
+
+    Fewer, if there are many tokens of all columns together, so that their logits fit into memory.
+    """
+    sixteenth = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
+    return rows_at_once(n_tokens, 128, min(max(sixteenth, 128), most))
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """The rarely changed settings of a fit.
@@ -216,11 +222,10 @@ class TrainingOptions:
         to 4,096. Weight decay falls with the rows, since what a small table needs most is not to be
         memorised. Measured on tables of 284 to 37,581 rows, see ``benchmarks/NOTES.md``.
         """
-        batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
-        batch = min(max(batch, 128), 1024 if n_rows < 200_000 else 4096)
+        most = 1024 if n_rows < 200_000 else 4096
         steps = 1000 * (n_rows / 10_000) ** 0.25 * min(n_rows / 2000, 1.0) ** 0.25
         return cls(
-            batch_size=min(batch, max(LOGITS // max(n_tokens, 1), 128)),
+            batch_size=batch_size(n_rows, n_tokens, most),
             steps=max(int(steps * min(max(n_rows / 5000, 2 / 3), 2.0)), 1),
             class_steps=max(int(steps), 1),
             weight_decay=min(12e3 / max(n_rows, 1), 1.0),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from synthgan.options import LOGITS
+from synthgan.memory import rows_at_once
 from synthgan.runs import Deadline
 from synthgan.sampling import Sampler
 
@@ -53,7 +53,7 @@ def rake(
     sizes = sampler.generator.sizes
     most = min(_ROWS, max(_CELLS // len(sizes), _LEAST_ROWS))
     rows = min(max(4 * len(tokens), _LEAST_ROWS), most) // _ROUNDS
-    rows = min(rows, max(LOGITS // max(sizes), 64))
+    rows = rows_at_once(max(sizes), most=rows)
     little = 0.5 / (rows * _ROUNDS)  # so that ratios of next to nothing do not matter
     observed = smoothed_shares(tokens, sizes)
     for number in range(_ROUNDS):

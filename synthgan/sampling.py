@@ -18,11 +18,11 @@ from torch import Tensor
 from synthgan._runtime import numpy_generator, widest
 from synthgan.completion import Completer
 from synthgan.group_likelihood import GroupLikelihood
+from synthgan.memory import rows_at_once
 from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import KERNEL_ROWS, Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.options import LOGITS
 from synthgan.schedules import Schedule, random_groups
 
 __all__ = ["Sampler"]
@@ -240,7 +240,7 @@ class Sampler:
         """Return how many rows are confined at once, `copies` of each, so that logits fit."""
         if len(restricted) == 1:  # all rows have the same
             return most
-        return min(max(LOGITS // (copies * max(self.generator.sizes)), 16), most)
+        return rows_at_once(copies * max(self.generator.sizes), 16, most)
 
     @torch.no_grad()
     def log_likelihood(

@@ -23,7 +23,7 @@ from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
 from synthgan.io import plain_values, value_type_of
-from synthgan.options import LOGITS
+from synthgan.memory import rows_at_once
 from synthgan.sampling import Sampler
 
 __all__ = ["TableSampler", "in_batches"]
@@ -147,7 +147,7 @@ class TableSampler:
     @property
     def _scored_at_once(self) -> int:
         """Rows that are scored at once."""
-        return min(max(LOGITS // max(self.sampler.generator.sizes), 64), _SCORED_ROWS)
+        return rows_at_once(max(self.sampler.generator.sizes), most=_SCORED_ROWS)
 
     def _encode_some(self, table: pa.Table) -> tuple[Array, list[int] | None]:
         """Return tokens of the active columns, and which of these the table has; None is all."""
@@ -343,13 +343,13 @@ def _choose(
     encoder: TableEncoder, confinement: Confinement, tokens: Array, rng: np.random.Generator
 ) -> pa.Array:
     """Return, for each cell, one of the chosen numbers that its token holds."""
-    coder, choices = encoder.coders[confinement.column], confinement.choices
-    if not isinstance(coder, NumberCoder) or choices is None:
+    coder, choices, odds = encoder.coders[confinement.column], confinement.choices, confinement.odds
+    if not isinstance(coder, NumberCoder) or choices is None or odds is None:
         raise TypeError("only numbers are chosen")
-    held, shares = coder.encode_numbers(choices), coder.shares_of(choices)
+    held = coder.encode_numbers(choices)
     drawn = np.zeros(len(tokens))
-    for token in np.unique(held):
+    for token in np.intersect1d(held, tokens):
         cells, there = tokens == token, held == token
-        odds = shares[there] / shares[there].sum()
-        drawn[cells] = rng.choice(choices[there], cells.sum(), p=odds)
+        share = odds[there] / odds[there].sum()
+        drawn[cells] = rng.choice(choices[there], cells.sum(), p=share)
     return coder.scale.to_cells(drawn, tokens == coder.missing_token)

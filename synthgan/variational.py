@@ -7,7 +7,6 @@ arXiv:1312.6114). Without the divergence and the draws it is a plain autoencoder
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from synthgan._runtime import torch_generator
 from synthgan.objectives import kl_to_normal
-from synthgan.options import LOGITS, require_ranges
+from synthgan.options import batch_size, require_ranges
 from synthgan.runs import Run
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
@@ -76,9 +75,8 @@ class AutoencoderOptions:
 
         Batches are smaller if there are many tokens of all columns together.
         """
-        batch = 2 ** math.ceil(math.log2(max(n_rows, 1) / 16))
         return cls(
-            batch_size=min(max(batch, 128), 1024, max(LOGITS // max(n_tokens, 1), 128)),
+            batch_size=batch_size(n_rows, n_tokens, 1024),
             steps=int(2000 * min(n_rows / 10_000, 1.0) ** 0.25),
             learning_rate=1e-3,
         )

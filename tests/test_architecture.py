@@ -40,7 +40,7 @@ LAYERS = [
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
     ["synthgan.parquet_footer"],
-    ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks"],
+    ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks", "synthgan.memory"],
     ["synthgan.exceptions"],
 ]
 NO_TORCH_AT_IMPORT = {

@@ -122,7 +122,7 @@ def test_rows_of_many_logits_are_drawn_in_parts(tied, start, monkeypatch):
         longest.append(len(features))
         return scores(features, *rest)
 
-    monkeypatch.setattr(completion, "LOGITS", 12 * 100)
+    monkeypatch.setattr("synthgan.memory.LOGITS", 12 * 100)
     monkeypatch.setattr(completer.predictor, "scores", spy)
     np.testing.assert_array_equal(completer.complete(*arguments), expected)
     assert max(longest) <= 128

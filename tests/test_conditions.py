@@ -256,3 +256,36 @@ def test_the_only_column_has_its_marginal_probabilities() -> None:
     found = tiny_gan().fit(frame).level_probabilities(frame[:2], "s")
     assert found.shape == (2, 2)
     np.testing.assert_allclose(found.iloc[0], [1 / 3, 2 / 3], atol=0.02)
+
+
+def test_columns_of_few_values_and_lists_of_missing_ones() -> None:
+    frame = pd.DataFrame({"few": [1.0, 2.0, 3.0] + [None] * 397, "x": np.arange(400) % 7})
+    gan = tiny_gan().fit(frame)
+    for wanted in ([None], [1.0, None], None):
+        assert gan.sample(5, conditions={"few": wanted})["few"].isna().all()
+    with pytest.raises(ConditionError, match="no value that the model can make"):
+        gan.sample(5, conditions={"few": [1.0]})
+
+
+def test_continuous_numbers_stand_for_their_bin() -> None:
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(2000) < 0.1, np.nan, rng.normal(size=2000))
+    table = pa.table({"x": pa.array(x, from_pandas=True)})
+    encoder = TableEncoder.fit(table, infer_schema(table), max_tokens=10)
+    (found,) = parse_conditions({"x": [0.123, None]}, encoder)
+    assert found.weights.tolist().count(1) == 2
+    (found,) = parse_conditions({"x": [0.01, 0.011, 2.0]}, encoder)
+    assert found.weights.tolist().count(1) == 2
+    assert found.odds is not None
+    np.testing.assert_allclose(found.odds, [0.5, 0.5, 1], atol=0.1)
+
+
+def test_dates_of_numpy_are_no_numbers() -> None:
+    with pytest.raises(ConditionError, match="is not a value of it"):
+        parse_conditions({"real": np.datetime64("1970-01-02")}, numbers())
+    days = pd.DataFrame({"day": pd.to_datetime(["2020-02-01", None, "2020-03-01"] * 40)})
+    found = tiny_gan().fit(days.assign(x=np.arange(120) % 7))
+    wanted = np.array(["2020-02-01", "NaT"], "datetime64[ns]")
+    drawn = found.sample(200, conditions={"day": wanted}, random_state=0)["day"]
+    assert set(drawn.dropna()) == {pd.Timestamp("2020-02-01")}
+    assert drawn.isna().any()

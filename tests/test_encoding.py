@@ -21,7 +21,7 @@ from synthgan.encoding.ticks import Scale
 from synthgan.exceptions import DataError, SchemaError
 from synthgan.inference import infer_schema
 from synthgan.io import read_table
-from synthgan.schema import Column
+from synthgan.schema import Column, Schema
 
 pytestmark = pytest.mark.filterwarnings("ignore::synthgan.exceptions.DataWarning")
 
@@ -379,3 +379,54 @@ def test_dictionaries_of_views() -> None:
     back = decode(encoder, encoder.encode(table))
     assert back["s"].to_pylist() == table["s"].to_pylist()
     assert back.schema.equals(table.schema)
+
+
+def test_declared_bounds_keep_samples_between_them() -> None:
+    table = pa.table({"x": np.tile(np.arange(1000), 3)})
+    column = Column("x", "integer", "int64", bounds=(10.3, 900.7))
+    encoder = TableEncoder.fit(table, Schema((column,)), max_tokens=32)
+    back = decode(encoder, encoder.encode(table))["x"].to_numpy()
+    assert (back.min(), back.max()) == (11, 900)
+    none = Schema((dataclasses.replace(column, bounds=(10.3, 10.7)),))
+    with pytest.raises(SchemaError, match="no value of the column lies between"):
+        TableEncoder.fit(table, none)
+
+
+@pytest.mark.parametrize(
+    ("kind", "decimals", "high"), [("float", 2, 999.99), ("halffloat", 1, 0.9)]
+)
+def test_narrow_floats_with_declared_decimals(kind: str, decimals: int, high: float) -> None:
+    column = Column(
+        "x", "float", kind, bounds=(0, high), decimals=decimals, spikes=(high,), missing=False
+    )
+    coder = NumberCoder.declared(column)
+    assert coder.extremes == (0, high)
+    narrow = coder.column.arrow_type.to_pandas_dtype()
+    cells = pa.chunked_array([np.array([0, 0.1, 0.5, high], narrow)])
+    codes, outside = coder.confine(cells)
+    assert outside == 0
+    assert coder.is_spike[codes[-1]]
+    assert (coder.shares_of(coder.scale.to_numbers(cells)) > 0).all()
+    assert coder.scale.offset_of(0.1) == 0.1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        1.7e9 + np.random.default_rng(0).uniform(0, 100, 500),
+        np.random.default_rng(0).integers(0, 2**52, 500) + 2**52,
+        np.repeat(np.arange(20) / 7, 25),
+        10.0 ** np.random.default_rng(0).uniform(-9, 12, 500),
+    ],
+    ids=["narrow", "large", "spikes", "wide"],
+)
+def test_every_number_that_can_be_drawn_has_a_share(values: np.ndarray) -> None:
+    encoder, table = fit(pd.DataFrame({"x": values}), max_tokens=16)
+    coder = encoder.coders[0]
+    assert isinstance(coder, NumberCoder)
+    low, high = coder.extremes
+    numbers = coder.scale.to_numbers(table["x"])
+    inside = (low <= numbers) & (numbers <= high)
+    assert inside.mean() > 0.9
+    assert (coder.shares_of(numbers[inside]) > 0).all()
+    assert not coder.shares_of(numbers[~inside]).any()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from synthgan import group_likelihood, step_choice
+from synthgan import step_choice
 from synthgan._runtime import torch_generator
 from synthgan.few_steps import few_step_loss, fit_classes, fit_start
 from synthgan.group_likelihood import GroupLikelihood
@@ -94,7 +94,7 @@ def test_rows_are_judged_a_part_at_a_time(generator, classes, monkeypatch):
     likelihood, rows = GroupLikelihood(Predictor(generator, None)), ROWS.repeat(5, 1)
     groups = [[2], [3, 0, 1]]
     whole = likelihood.of_rows(rows, groups, classes)
-    monkeypatch.setattr(group_likelihood, "LOGITS", 64 * max(SIZES))
+    monkeypatch.setattr("synthgan.memory.LOGITS", 64 * max(SIZES))
     assert len(rows) > 64
     torch.testing.assert_close(likelihood.of_rows(rows, groups, classes), whole)
 

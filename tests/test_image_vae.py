@@ -101,6 +101,8 @@ def test_one_file_gives_the_same_model(labels, tmp_path):
     assert (first == second).all()
     assert (vae.transform(IMAGES[:9]) == loaded.transform(IMAGES[:9])).all()
     np.testing.assert_allclose(vae.score_samples(IMAGES[:9]), loaded.score_samples(IMAGES[:9]))
+    backwards = vae.score_samples(IMAGES[:9][::-1])
+    np.testing.assert_allclose(backwards, vae.score_samples(IMAGES[:9])[::-1])
     assert loaded.describe() == vae.describe()
     whole = (tmp_path / "m.synthgan").read_bytes()
     (tmp_path / "m.synthgan").write_bytes(whole[:-100])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from synthgan import likelihood
 from synthgan._runtime import torch_generator
 from synthgan.likelihood import fit_likelihood, validation_loss
 from synthgan.networks.rows import RowGenerator
@@ -48,7 +47,7 @@ def test_rows_are_validated_a_part_at_a_time(
     trained: RowGenerator, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = validation_loss(trained, tokens, 0, None)
-    monkeypatch.setattr(likelihood, "LOGITS", 8 * 64)
+    monkeypatch.setattr("synthgan.memory.LOGITS", 8 * 64)
     assert validation_loss(trained, tokens, 0, None) == pytest.approx(whole, rel=1e-5)
 
 

@@ -85,10 +85,8 @@ class NumberCoder:
         """
         assert column.bounds is not None
         scale = Scale.declared(column)
-        low, high = (scale.offset_of(edge) for edge in column.bounds)
-        if scale.half_step:
-            low, high = float(np.ceil(low)), float(np.floor(high))
-        if not low <= high or not np.isfinite([low, high]).all():
+        low, high = scale.declared_bounds()
+        if not np.isfinite([low, high]).all():
             raise SchemaError(f"Column {column.name!r}: the bounds are not (low, high).")
         spikes = np.unique([scale.offset_of(value) for value in column.spikes or ()])
         inner = np.array([])
@@ -230,40 +228,36 @@ class NumberCoder:
 
     def _inverse(self, codes: Array, edge: float) -> Array:
         """Return the share of each token's bin that lies below `edge`."""
-        shares = np.array([_share_below(knots, edge) for knots in self.knots])
-        return shares[codes]
+        return _shares_below(self.knots, edge)[codes]
 
     def weights(self, limits: tuple[float, float]) -> Array:
         """Return the share of each token that lies in the closed range `limits` (offsets)."""
         (low, high), half = limits, self._half_a_value
         weights = np.zeros(self.n_tokens)
+        inside = _shares_below(self.knots, high + half) - _shares_below(self.knots, low - half)
         for token, knots in enumerate(self.knots):
             if knots[0] == knots[-1]:
                 weights[token] = float(low <= knots[0] <= high)
-            else:
-                inside = _share_below(knots, high + half) - _share_below(knots, low - half)
-                weights[token] = max(inside, 0.0) if self._reaches(knots, low, high) else 0.0
+            elif self._reaches(knots, low, high):
+                weights[token] = max(inside[token], 0.0)
         return weights
 
     def shares_of(self, numbers: Array) -> Array:
         """Return the share of its token that each number has, shape (numbers,).
 
-        1 for a spike, 0 for what cannot be drawn. Where numbers are not rounded, it is that of a
-        small neighbourhood, the same for all.
+        1 for a spike, 0 for what cannot be drawn. Where numbers are not rounded, each stands for
+        its bin, and several divide it in proportion to the density there.
         """
-        low, high = self.extremes
-        half = self._half_a_value or 1e-9 * (high - low)
-        shares = np.zeros(len(numbers))
-        for k, (token, number) in enumerate(
-            zip(self.encode_numbers(numbers), numbers, strict=True)
-        ):
-            knots = self.knots[token]
-            if not low <= number <= high or not knots[0] <= number <= knots[-1]:
-                continue
-            if knots[0] == knots[-1]:
-                shares[k] = 1.0
-            else:
-                shares[k] = _share_below(knots, number + half) - _share_below(knots, number - half)
+        (low, high), tokens = self.extremes, self.encode_numbers(numbers)
+        knots = self.knots[tokens]
+        drawn = (low <= numbers) & (numbers <= high)
+        drawn &= (knots[:, 0] <= numbers) & (numbers <= knots[:, -1])
+        half = max(self._half_a_value or 1e-9 * (high - low), np.spacing(max(abs(low), abs(high))))
+        shares = _shares_below(knots, numbers + half) - _shares_below(knots, numbers - half)
+        shares = np.where(drawn, np.where(self.is_spike[tokens], 1.0, shares), 0.0)
+        if self.scale.decimals is None:
+            whole = np.bincount(tokens, shares, minlength=self.n_tokens)[tokens]
+            shares = np.divide(shares, whole, out=np.zeros_like(shares), where=whole > 0)
         return shares
 
     def _reaches(self, knots: Array, low: float, high: float) -> bool:
@@ -309,15 +303,18 @@ def _declared_edges(
     return np.unique(edges)
 
 
-def _share_below(knots: Array, edge: float) -> float:
-    """Return the share of a bin below `edge`; 0 or 1 outside."""
-    if edge <= knots[0]:
-        return 0.0
-    if edge >= knots[-1]:
-        return 1.0
-    piece = int(np.searchsorted(knots, edge, side="right")) - 1
-    width = knots[piece + 1] - knots[piece]
-    return float((piece + (edge - knots[piece]) / width) / PIECES)
+def _shares_below(knots: Array, edges: Array | float) -> Array:
+    """Return the shares of bins below `edges`, one for each or one for all; 0 or 1 outside.
+
+    Shape: knots (bins, PIECES + 1) -> (bins,).
+    """
+    edges = np.broadcast_to(edges, len(knots))
+    piece = ((knots <= edges[:, None]).sum(axis=1) - 1).clip(0, PIECES - 1)
+    bins = np.arange(len(knots))
+    left, right = knots[bins, piece], knots[bins, piece + 1]
+    inside = np.divide(edges - left, right - left, out=np.zeros(len(bins)), where=right > left)
+    shares = np.where(edges >= knots[:, -1], 1.0, (piece + inside) / PIECES)
+    return np.where(edges <= knots[:, 0], 0.0, shares)
 
 
 def _summarise(numbers: Array, column: Column, scale: Scale, max_tokens: int) -> Array:

@@ -113,7 +113,7 @@ class Scale:
         it.
         """
         if pa.types.is_floating(self.column.arrow_type):
-            return _to_float(values)
+            return self._widened(_to_float(values))
         if nearest:
             values = _nearest(values, self.column.arrow_type)
         return (_to_ticks(self.column, values) - self.base) / self.step
@@ -132,6 +132,35 @@ class Scale:
         """
         low, high = self._on_grid(low, np.ceil), self._on_grid(high, np.floor)
         return (low, high) if low <= high else None
+
+    def declared_bounds(self) -> tuple[float, float]:
+        """Return the declared bounds as offsets, moved inwards to whole steps.
+
+        Raises
+        ------
+        SchemaError
+            If no value lies between them.
+        """
+        assert self.column.bounds is not None
+        low, high = (self.offset_of(edge) for edge in self.column.bounds)
+        if self.half_step:
+            low, high = float(np.ceil(low)), float(np.floor(high))
+        if not low <= high:
+            raise SchemaError(
+                f"Column {self.column.name!r}: the bounds are not (low, high), or no value of the "
+                "column lies between them."
+            )
+        return low, high
+
+    def _widened(self, floats: Array) -> Array:
+        """Return floats of fewer bits than 64 as the decimals that they were rounded from."""
+        target = self.column.arrow_type
+        if self.decimals is None or target.bit_width == 64:
+            return floats
+        near = np.round(floats, self.decimals)
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = np.spacing(np.abs(floats).astype(target.to_pandas_dtype())).astype(np.float64)
+            return np.where(np.abs(near - floats) <= 2 * gap, near, floats)
 
     def _on_grid(self, end: float, towards: Any) -> float:
         """Return a number if it is a value of the column but for rounding, or the next one."""
@@ -167,8 +196,7 @@ class Scale:
         rounded towards the middle to a power of ten that the distance to the 4k-th admits.
         """
         if self.column.bounds is not None:
-            low, high = (self.offset_of(edge) for edge in self.column.bounds)
-            return low, high
+            return self.declared_bounds()
         k = min(k, len(numbers))
         far = min(4 * k, len(numbers))
         low, high = float(numbers[k - 1]), float(numbers[-k])
@@ -330,7 +358,7 @@ def _offset_of(scale: Scale, value: Any) -> float:
         return value
     if pa.types.is_floating(target):
         with np.errstate(over="ignore"):  # beyond the type: infinite
-            return float(target.to_pandas_dtype()(value))
+            return float(scale._widened(np.array(target.to_pandas_dtype()(float(value)), float)))
     return float((_ticks_of(target, value) - scale.base) / scale.step)
 
 

@@ -201,7 +201,7 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
     @classmethod
     def _from_model(cls, model: dict[str, Any], tensors: Arrays, device: torch.device) -> Self:
         """Rebuild a fitted model; :meth:`_to_model` is the inverse."""
-        parameters, promised = dict(model["parameters"]), model["privacy"]
+        parameters, promised = dict(model["parameters"]), model.get("privacy")
         stored = parameters.pop("options", None)
         loaded = cls(**parameters)
         loaded._check_parameters()

@@ -250,7 +250,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         if most_likely_for is None or not self.classes_:
             raise ConditionError("The model was fitted with labels; give labels=... as well.")
         latents = self._means(most_likely_for)
-        truth = to_tensor(torch.from_numpy(most_likely_for.pixels)).numpy()
+        truth = to_tensor(_tensor(most_likely_for.pixels)).numpy()
         errors = []
         for name in self.classes_:
             condition = self.coder_.encode(np.array([name])).repeat(n, axis=0)
@@ -341,7 +341,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             conditions = self._labelled(len(found), labels, most_likely_for=found)
         else:
             conditions = np.zeros((len(found), self.coder_.width), np.float32)
-        truth = to_tensor(torch.from_numpy(found.pixels)).numpy()
+        truth = to_tensor(_tensor(found.pixels)).numpy()
         missed = self._decode(latents, conditions) - truth
         error = (missed**2).mean(axis=(1, 2, 3), dtype=np.float64)
         detail = sum(
@@ -434,6 +434,11 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
             LatentMixture.from_arrays(with_prefix(tensors, name), self.latent + more)
             for name, more in (("mixture", 0), ("usual", 2))
         )
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    """Return pixels as they are laid out, also those of a view, as a tensor."""
+    return torch.from_numpy(np.array(pixels))
 
 
 def _build(
