@@ -206,7 +206,7 @@ def test_case19_formulas_are_escaped_on_demand(tmp_path: Path, kind: pa.DataType
 def test_dictionaries_of_views_are_written(ending: str, tmp_path: Path) -> None:
     views = pa.array(["a", "b"], pa.string_view())
     codes = pa.array([0, 1, None], pa.int8())
-    table = pa.table({"s": pa.DictionaryArray.from_arrays(codes, views)})
+    table = pa.table({"s": pa.DictionaryArray.from_arrays(codes, views), "n": [1, 2, 3]})
     for data in (table, pa.RecordBatchReader.from_batches(table.schema, table.to_batches())):
         write_table(data, tmp_path / f"t.{ending}")
         assert read_table(tmp_path / f"t.{ending}")["s"].to_pylist() == ["a", "b", None]
