@@ -250,10 +250,12 @@ class TableSampler:
     ) -> None:
         if not restricted:
             return
-        together = self.sampler.log_probability_of_weights(restricted, weights)
-        apart = sum(self.sampler.log_probability_of_weights([j], weights) for j in restricted)
+        log_probability, least = self.sampler.log_probability_of_weights, np.log(IMPOSSIBLE)
+        together = log_probability(restricted, weights)
         probability = float(np.exp(together))
-        if not together > apart + np.log(IMPOSSIBLE):
+        if not together > least:  # rare, but perhaps no rarer than by chance
+            least += sum(log_probability([j], weights) for j in restricted)
+        if not together > least:
             raise ConditionError(
                 "The conditions contradict each other in all that the model has learned: it gives "
                 f"their combination a probability of {probability:.0e}. Relax one of them."
