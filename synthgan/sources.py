@@ -277,7 +277,11 @@ def _read_csv(path: Path) -> pa.Table:
         )
     return pa.csv.read_csv(
         path,
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=count > 1,  # of a single column they are missing cells
+        ),
         convert_options=pa.csv.ConvertOptions(
             null_values=CSV_NULLS, strings_can_be_null=True, quoted_strings_can_be_null=False
         ),

@@ -134,6 +134,13 @@ class Stream:
         return self.table.__arrow_c_stream__(requested)
 
 
+def test_missing_cells_of_a_single_column_come_back_from_csv(tmp_path: Path) -> None:
+    for cells in ([None, 1, None, 2, None], ["a", None], [None, "x"]):
+        table = pa.table({"x": cells})
+        write_table(table, tmp_path / "t.csv")
+        assert read_table(tmp_path / "t.csv").to_pylist() == table.to_pylist()
+
+
 def test_csv_nulls(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('n,s\n1,NA\nNaN,"NA"\n,b\n')
     table = read_table(tmp_path / "t.csv")
