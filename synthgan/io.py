@@ -226,6 +226,9 @@ def _to_series(column: pa.ChunkedArray, dtype: str) -> pd.Series[Any]:
         return pd.Series(pd.arrays.ArrowExtensionArray(values))
     if text or dtype[:1].isupper() or dtype == "boolean":
         return pd.Series(pd.arrays.ArrowExtensionArray(values)).astype(wanted)
+    if dtype.startswith("datetime64[") and "," in dtype:  # a zone that may have no name in pandas
+        unit: Any = dtype[len("datetime64[") :].partition(",")[0]
+        return pd.Series(values.to_pandas()).dt.as_unit(unit)
     return pd.Series(values.to_pandas()).astype(wanted)
 
 

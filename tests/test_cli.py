@@ -588,3 +588,14 @@ def test_augment_writes_rows_and_a_page(folder: Path, capsys: pytest.CaptureFixt
     assert "no such column" in capsys.readouterr().err
     assert main([*argv, "--scoring", "beauty", "--quiet"]) == 1
     assert "scoring must be one of auc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["stay>=1e20", "stay>=inf", "zoned<0001-01-01", "at>2262-04-11T23:47:16.854775807"]
+)
+def test_conditions_beyond_all_times(text: str) -> None:
+    columns = [("stay", "timedelta", "duration[s]"), ("at", "datetime", "timestamp[ns]")]
+    columns += [("zoned", "datetime", "timestamp[us, tz=Europe/Berlin]")]
+    schema = Schema(tuple(Column(*column) for column in columns))
+    with pytest.raises(ConditionError):
+        conditions_from([parse_where(text)], schema)

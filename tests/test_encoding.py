@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from decimal import Decimal
 
@@ -430,3 +431,89 @@ def test_every_number_that_can_be_drawn_has_a_share(values: np.ndarray) -> None:
     assert inside.mean() > 0.9
     assert (coder.shares_of(numbers[inside]) > 0).all()
     assert not coder.shares_of(numbers[~inside]).any()
+
+
+def form_of(frame: pd.DataFrame | pa.Table, **options: int) -> tuple[TableEncoder, pa.Table]:
+    table = read_table(frame)
+    return TableEncoder.fit(table, infer_schema(table), **options), table
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        np.r_[np.zeros(990), np.full(10, 99_999)],
+        np.r_[np.zeros(990), np.full(10, 1234.56)],
+        np.r_[np.random.default_rng(0).exponential(100, 500), np.full(10, 99_999)],
+        np.r_[np.repeat(np.arange(34), 40), np.full(5, 35)],
+    ],
+)
+def test_frequent_extremes_come_back(cells: np.ndarray) -> None:
+    encoder, table = form_of(pd.DataFrame({"x": cells}))
+    back = decode(encoder, encoder.encode(table))["x"].to_numpy()
+    assert (back == cells.max()).sum() == (cells == cells.max()).sum()
+    assert back[cells != cells.max()].max() <= np.sort(cells[cells != cells.max()])[-5]
+
+
+@pytest.mark.parametrize("n", range(5, 30))
+def test_few_numbers_are_told_coarsely(n: int) -> None:
+    values = np.random.default_rng(n).lognormal(10, 1, n)
+    encoder, table = form_of(pd.DataFrame({"x": np.r_[values, np.full(300, np.nan)]}))
+    stored = np.concatenate([array.ravel() for array in encoder.arrays().values()])
+    back = decode(encoder, encoder.encode(table))["x"].drop_null().to_numpy()
+    for found in (stored, back):
+        assert not np.isclose(found[:, None], values, rtol=1e-9).any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("rows", "levels"), [(100_000, 300), (1000, 60)])
+def test_no_frequent_number_vanishes(seed: int, rows: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(1, 3, levels)
+    cells = rng.choice(levels, rows, p=weights / weights.sum())
+    encoder, table = form_of(pd.DataFrame({"x": cells}), max_tokens=min(rows // 22, 256))
+    back = decode(encoder, encoder.encode(table))["x"].to_numpy()
+    missing = np.setdiff1d(cells, back)
+    assert np.isin(cells, missing).mean() < 0.01
+
+
+@pytest.mark.parametrize("unit", ["D", "s"])
+def test_dates_beyond_what_nanoseconds_count(unit: str) -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, 22_000, 1000) * (1 if unit == "D" else 86_400)
+    born = pd.Timestamp("1940-01-01") + pd.to_timedelta(steps, unit=unit)
+    born = born.to_series(index=range(1000)).astype("datetime64[ns]")
+    born[:100] = pd.Timestamp("2262-04-11")
+    encoder, table = form_of(pd.DataFrame({"d": born}))
+    back = decode(encoder, encoder.encode(table))["d"].to_pandas()
+    assert (back == pd.Timestamp("2262-04-11")).sum() == 100
+    assert back.min() >= pd.Timestamp("1940-01-01")
+    assert (back == back.dt.normalize()).all()
+
+
+TIMED = {
+    "durations": pd.Categorical(pd.to_timedelta([1, 2, 3] * 10, unit="h")),
+    "ordered": pd.Categorical(pd.to_timedelta([1, 2, 3] * 10, unit="h"), ordered=True),
+    "times": pd.Categorical([dt.time(8), dt.time(9, 30)] * 15),
+    "days": pd.Categorical([dt.date(1900, 1, 1), dt.date(2000, 2, 29)] * 15),
+}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_levels_that_are_times_are_stored(name: str) -> None:
+    encoder, table = form_of(pd.DataFrame({"c": TIMED[name]}))
+    stored = json.loads(json.dumps(encoder.to_dict()))
+    again = TableEncoder.from_dict(encoder.schema, stored, encoder.arrays())
+    assert again.coders[0].levels.equals(encoder.coders[0].levels)
+    back = decode(again, again.encode(table))
+    assert back["c"].to_pylist() == table["c"].to_pylist()
+    schema = Schema.from_json(infer_schema(table).to_json())
+    TableEncoder.fit(table, schema)
+
+
+def test_levels_of_local_mean_time_are_stored() -> None:
+    instants = pa.array([-2_840_144_400, -1_200_000_000] * 10, pa.int64())
+    table = pa.table({"c": instants.cast(pa.timestamp("s", "Europe/Berlin")).dictionary_encode()})
+    encoder, _ = form_of(table)
+    stored = json.loads(json.dumps(encoder.to_dict()))
+    again = TableEncoder.from_dict(encoder.schema, stored, encoder.arrays())
+    assert again.coders[0].levels.equals(encoder.coders[0].levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -217,3 +218,12 @@ def test_dictionaries_of_views_are_written(ending: str, tmp_path: Path) -> None:
     for data in (table, pa.RecordBatchReader.from_batches(table.schema, table.to_batches())):
         write_table(data, tmp_path / f"t.{ending}")
         assert read_table(tmp_path / f"t.{ending}")["s"].to_pylist() == ["a", "b", None]
+
+
+def test_zones_without_a_name_come_back() -> None:
+    zone = dt.timezone(dt.timedelta(hours=1), "MEZ")
+    frame = pd.DataFrame({"t": pd.to_datetime(["2024-01-01", None]).tz_localize(zone)})
+    table, container = read_with_container(frame)
+    back = container.restore(table)
+    assert (back["t"].dropna() == frame["t"].dropna()).all()
+    assert back["t"].dtype.unit == frame["t"].dtype.unit

@@ -424,3 +424,24 @@ def test_a_schema_in_another_order_swaps_nothing():
     made = tiny_gan(schema=schema).fit(table).sample(50, random_state=0)
     assert list(made) == ["small", "big"]
     assert made["small"].max() < 10 < made["big"].min()
+
+
+def test_times_beyond_those_of_python(tmp_path: Path) -> None:
+    most = 253_402_300_799  # the last second of the year 9999
+    ticks = pa.array([0, 86_400, most - 3600, most] * 50, pa.int64())
+    table = pa.table(
+        {
+            "t": ticks.cast(pa.timestamp("s", "Europe/Berlin")),
+            "d": pa.array([1, 2, 3, 10**14] * 50, pa.int64()).cast(pa.duration("s")),
+            "x": pa.array(range(200)).cast(pa.float64()),
+        }
+    )
+    gan = tiny_gan().fit(table)
+    gan.save(tmp_path / "m")
+    assert load_model(tmp_path / "m").describe() == gan.describe()
+    told = {column["name"]: column.get("highest") for column in gan.describe()["columns"]}
+    assert told["t"] == "9999-12-31 23:59:59Z"
+    assert told["d"] == "100000000000000 s"
+    assert set(gan.sample(100, random_state=0)["t"].cast(pa.int64()).to_pylist()) <= set(
+        ticks.to_pylist()
+    )

@@ -131,7 +131,10 @@ def _bound(operator: str, text: str, column: Column) -> tuple[Any, Any]:
         )
     end = _value(text, column)
     if operator in ("<", ">"):
-        end = _neighbour(end, column, up=operator == ">")
+        try:
+            end = _neighbour(end, column, up=operator == ">")
+        except OverflowError:
+            raise ConditionError(f"Column {column.name!r}: nothing lies beyond that.") from None
     return (end, None) if operator[0] == ">" else (None, end)
 
 
@@ -151,7 +154,7 @@ def _value(text: str, column: Column) -> Any:
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             return _instant(text, kind)
         return pa.scalar(text).cast(kind).as_py()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, OverflowError):
         raise ConditionError(
             f"Column {column.name!r} is {kind}; {text!r} is no such value."
         ) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -207,6 +209,8 @@ def _to_json(levels: pa.Array) -> list[Any]:
     plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
     if any(test(levels.type) for test in plain):
         return [float(x) if isinstance(x, np.floating) else x for x in levels.to_pylist()]
+    if pa.types.is_temporal(levels.type):  # as ticks: texts of times lose some, or are not read
+        return levels.cast(pa.int32() if levels.type.bit_width == 32 else pa.int64()).to_pylist()
     texts: list[Any] = levels.cast(pa.string()).to_pylist()
     return texts
 
@@ -216,6 +220,13 @@ def _from_json(levels: list[Any], value_type: pa.DataType) -> pa.Array:
         value_type = pa.large_string()
     if pa.types.is_floating(value_type):
         return pa.array(np.asarray(levels, dtype=value_type.to_pandas_dtype()))
+    if pa.types.is_temporal(value_type) and levels and isinstance(levels[0], int):
+        width = pa.int32() if value_type.bit_width == 32 else pa.int64()
+        return pa.array(levels, type=width).cast(value_type)
+    if levels and isinstance(levels[0], str) and pa.types.is_duration(value_type):
+        return pa.array([pd.Timedelta(text).to_pytimedelta() for text in levels], type=value_type)
+    if levels and isinstance(levels[0], str) and pa.types.is_time(value_type):
+        return pa.array([dt.time.fromisoformat(text) for text in levels], type=value_type)
     if levels and isinstance(levels[0], str):
         return pa.array([str(x) for x in levels], type=pa.string()).cast(value_type)
     return pa.array(levels, type=value_type)

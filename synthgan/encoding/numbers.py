@@ -325,13 +325,16 @@ def _summarise(numbers: Array, column: Column, scale: Scale, max_tokens: int) ->
     values, counts = np.unique(numbers, return_counts=True)
     spikes = _spikes(values, counts, len(numbers), k, max_tokens)
     rest = numbers[~np.isin(numbers, spikes)]
-    low, high = scale.bounds(numbers, k)
     n_bins = min(max_tokens - len(spikes), len(rest) // max(2 * k, 1))
     if n_bins < 1 and not len(spikes):
         n_bins = 1
-    bins = _bins(np.clip(rest, low, high), scale, n_bins, k, (low, high))
-    spike_knots = np.repeat(np.clip(spikes, low, high)[:, None], PIECES + 1, axis=1)
-    knots = np.concatenate([np.unique(spike_knots, axis=0), bins])
+    bins = np.empty((0, PIECES + 1))
+    if n_bins > 0 and len(rest):
+        low, high = scale.bounds(rest, k)
+        bins = _bins(np.clip(rest, low, high), scale, n_bins, k, (low, high))
+    if column.bounds is not None:  # what at least k rows share needs no other protection
+        spikes = np.unique(np.clip(spikes, *scale.declared_bounds()))
+    knots = np.concatenate([np.repeat(spikes[:, None], PIECES + 1, axis=1), bins])
     order = np.argsort(knots[:, PIECES // 2], kind="stable")
     return knots[order]
 
@@ -339,9 +342,11 @@ def _summarise(numbers: Array, column: Column, scale: Scale, max_tokens: int) ->
 def _spikes(values: Array, counts: Array, n: int, min_count: int, max_tokens: int) -> Array:
     """Return the values that get a token of their own."""
     frequent = counts >= min_count
+    if frequent.all() and len(values) <= max_tokens:
+        return values
     if frequent.sum() > max_tokens * 3 // 4:
         frequent = counts >= max(min_count, 0.001 * n)
-    most = max_tokens // 2 if (~frequent).any() else max_tokens
+    most = max_tokens // 2
     if frequent.sum() > most:
         cut = np.sort(counts[frequent])[-most]
         frequent &= counts > cut if (counts[frequent] >= cut).sum() > most else counts >= cut
@@ -353,8 +358,6 @@ def _bins(
     rest: Array, scale: Scale, n_bins: int, min_count: int, bounds: tuple[float, float]
 ) -> Array:
     """Return the knots of at most `n_bins` bins of about equally many rows."""
-    if n_bins < 1 or not len(rest):
-        return np.empty((0, PIECES + 1))
     spread = scale.spread_ties(rest)
     bounds = bounds[0] - scale.half_step, bounds[1] + scale.half_step
     edges = np.quantile(spread, np.linspace(0, 1, n_bins + 1))

@@ -116,7 +116,11 @@ class Scale:
             return self._widened(_to_float(values))
         if nearest:
             values = _nearest(values, self.column.arrow_type)
-        return (_to_ticks(self.column, values) - self.base) / self.step
+        ticks = _to_ticks(self.column, values)
+        if self.step == 1:
+            return (ticks - self.base).astype(np.float64)
+        # Ticks may be further apart than 64 bits count, steps are not.
+        return ticks // self.step - self.base // self.step + ticks % self.step / self.step
 
     def round(self, numbers: Array) -> Array:
         """Round offsets to the grid of the column."""
@@ -132,6 +136,14 @@ class Scale:
         """
         low, high = self._on_grid(low, np.ceil), self._on_grid(high, np.floor)
         return (low, high) if low <= high else None
+
+    def _coarse(self, number: float, spread: float) -> float:
+        """Return a number rounded to a power of ten near a spread, coarser than the grid."""
+        width = 0.0 if self.decimals is None else 10.0**-self.decimals
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            unit = max(10.0 ** np.floor(np.log10(spread)), 10 * width)
+            rounded = float(np.rint(number / unit) * unit)
+        return rounded if np.isfinite(rounded) else 0.0
 
     def declared_bounds(self) -> tuple[float, float]:
         """Return the declared bounds as offsets, moved inwards to whole steps.
@@ -203,7 +215,9 @@ class Scale:
         low_far, high_far = float(numbers[far - 1]), float(numbers[-far])
         low = _round_inward(low, low_far, np.ceil)
         high = _round_inward(high, high_far, np.floor)
-        return (low, high) if low <= high else (float(numbers[k - 1]), float(numbers[k - 1]))
+        if low > high:  # of few numbers: somewhere in their middle, told coarsely
+            low = high = self._coarse(float(numbers[len(numbers) // 2]), numbers[-1] - numbers[0])
+        return low, high
 
     def offset_of(self, value: Any) -> float:
         """Return the offset of one number, date or duration given by a user.
@@ -319,7 +333,10 @@ def _per_second(column: Column) -> int:
 def _round_base(low: int, span: int, step: int) -> int:
     """Return an origin near `low` that gives no value away: a multiple of a coarse power of ten."""
     coarse = step * 10 ** max(len(str(max(span // step, 1))) - 1, 0)
-    return low // coarse * coarse
+    while coarse > step and low // coarse * coarse < -(2**63):
+        coarse //= 10
+    base = low // coarse * coarse
+    return base if base >= -(2**63) else base + coarse
 
 
 def _round_inward(edge: float, far: float, towards: Any) -> float:

@@ -194,8 +194,8 @@ class TableForm:
                 entry["levels"], entry["pooled_rare_levels"] = len(coder.levels), coder.has_rare
             elif isinstance(coder, NumberCoder) and len(coder.knots):
                 ends = np.array(coder.extremes)
-                low, high = coder.scale.to_cells(ends, np.zeros(2, bool)).to_pylist()
-                entry.update(spikes=int(coder.is_spike.sum()), lowest=str(low), highest=str(high))
+                low, high = _shown(coder.scale.to_cells(ends, np.zeros(2, bool)))
+                entry.update(spikes=int(coder.is_spike.sum()), lowest=low, highest=high)
             elif isinstance(coder, IdentifierCoder):
                 entry["generated"] = True
             columns.append(entry)
@@ -315,6 +315,18 @@ def network_size(network: Mapping[str, Any]) -> tuple[int, int]:
     check_number("network", "width", width, int, 1, LARGEST_WIDTH)
     check_number("network", "depth", depth, int, 1, LARGEST_DEPTH)
     return width, depth
+
+
+def _shown(cells: pa.Array) -> list[str]:
+    """Return cells as texts, also times that lie beyond Python's."""
+    try:
+        return [str(cell) for cell in cells.to_pylist()]
+    except OverflowError:
+        ticks = cells.cast(pa.int64())
+        if pa.types.is_duration(cells.type):
+            return [f"{tick} {cells.type.unit}" for tick in ticks.to_pylist()]
+        texts: list[str] = ticks.cast(pa.timestamp(cells.type.unit)).cast(pa.string()).to_pylist()
+        return [f"{text}Z" for text in texts]
 
 
 def split_rows(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
