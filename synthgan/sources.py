@@ -23,7 +23,7 @@ from synthgan._runtime import memory_limit
 from synthgan.exceptions import DataError, DataWarning
 from synthgan.parquet_footer import read_footer
 
-__all__ = ["MAX_COLUMNS", "read_path", "sample_rows"]
+__all__ = ["MAX_COLUMNS", "infers_types", "read_path", "sample_rows"]
 
 #: Columns beyond which a file is refused, before their names are read.
 MAX_COLUMNS = 2**16
@@ -252,6 +252,13 @@ def _width(kind: pa.DataType) -> float:
 
 
 # --- CSV ------------------------------------------------------------------------------------------
+
+
+def infers_types(data: object) -> bool:
+    """Whether `data` is the path of a file whose types are read off its cells."""
+    if not isinstance(data, (str, os.PathLike)):
+        return False
+    return any(ending.lower() in (".csv", ".tsv") for ending in Path(data).suffixes[-2:])
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -75,11 +75,9 @@ class LevelCoder:
 
         Those count as missing, or as the last level if no cell may be missing.
         """
-        plain = plain_values(values)
-        if plain.type != self.levels.type:
-            plain = plain.cast(self.levels.type, safe=False)
+        plain = self._as_levels(values)
         known = pc.is_in(plain, value_set=self.levels)
-        outside = pc.sum(pc.and_(pc.invert(known), plain.is_valid())).as_py() or 0
+        outside = pc.sum(pc.and_(pc.invert(known), values.is_valid())).as_py() or 0
         plain = pc.if_else(known, plain, pa.scalar(None, plain.type))
         if self.missing_token is None:
             outside += values.null_count
@@ -114,16 +112,14 @@ class LevelCoder:
         DataError
             For a missing cell or level where the fitted table had none such.
         """
-        plain = plain_values(values)
-        if plain.type != self.levels.type:
-            plain = plain.cast(self.levels.type, safe=False)
+        plain = self._as_levels(values)
         codes = pc.index_in(plain, value_set=self.levels).to_numpy(zero_copy_only=False)
         codes = (
             np.where(np.isnan(codes), -1, codes).astype(np.int64)
             if codes.dtype.kind == "f"
             else (codes.astype(np.int64))
         )
-        missing = plain.is_null().to_numpy(zero_copy_only=False)
+        missing = values.is_null().to_numpy(zero_copy_only=False)
         codes[missing] = _missing_or_raise(self.missing_token, missing, self.column.name)
         unknown = (codes < 0) & ~missing
         if unknown.any():
@@ -134,6 +130,15 @@ class LevelCoder:
                 )
             codes[unknown] = len(self.levels)
         return codes
+
+    def _as_levels(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return cells in the type of the levels; those that it does not hold are missing."""
+        plain = plain_values(values)
+        if plain.type == self.levels.type:
+            return plain
+        found = plain.cast(self.levels.type, safe=False)
+        same = pc.equal(found.cast(plain.type, safe=False), plain)
+        return pc.if_else(same, found, pa.scalar(None, found.type))
 
     def decode(self, codes: Array, uniforms: Array, limits: Any = None) -> pa.Array:
         """Return the level of each token as an Arrow array of the column's type."""

@@ -116,7 +116,7 @@ class Scale:
             return self._widened(_to_float(values))
         if nearest:
             values = _nearest(values, self.column.arrow_type)
-        ticks = _to_ticks(self.column, values)
+        ticks = _to_ticks(self.column, values, nearest=nearest)
         if self.step == 1:
             return (ticks - self.base).astype(np.float64)
         # Ticks may be further apart than 64 bits count, steps are not.
@@ -255,13 +255,16 @@ def _to_float(values: pa.ChunkedArray) -> Array:
     return values.to_numpy().astype(np.float64)
 
 
-def _to_ticks(column: Column, values: pa.ChunkedArray) -> Array:
-    """Return exact int64 ticks of non-missing cells in the column's own unit."""
+def _to_ticks(column: Column, values: pa.ChunkedArray, *, nearest: bool = False) -> Array:
+    """Return exact int64 ticks of non-missing cells in the column's own unit.
+
+    Decimals beyond 64 bits raise, or, with `nearest`, become a bound.
+    """
     target = column.arrow_type
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_decimal(target):
-        return _decimal_ticks(values, target.scale, column.name)
+        return _decimal_ticks(values, target.scale, column.name, nearest=nearest)
     if pa.types.is_integer(target):  # other rows may lie beyond a narrow type
         return values.cast(pa.int64()).to_numpy()
     if values.type != target:
@@ -279,22 +282,27 @@ def _nearest(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
         if cells.dtype.kind == "f":
             cells = np.clip(np.rint(cells), -(2.0**62), 2.0**62)
         elif cells.dtype.kind == "u":
-            cells = np.minimum(cells, 2**62)
+            cells = np.minimum(cells.astype(np.uint64), np.uint64(2**62))
         return pa.chunked_array([pa.array(cells.astype(np.int64))])
-    if pa.types.is_decimal(target) and pa.types.is_floating(values.type):
-        values = pc.round(values, ndigits=target.scale)
+    if pa.types.is_decimal(target) and not pa.types.is_decimal(values.type):
+        most = min(10.0 ** (target.precision - target.scale), 2.0**62 / 10.0**target.scale)
+        cells = np.clip(values.to_numpy().astype(np.float64), -most * (1 - 1e-9), most * (1 - 1e-9))
+        values = pa.chunked_array([pa.array(np.round(cells, target.scale))])
     return values.cast(target, safe=False)
 
 
-def _decimal_ticks(values: pa.ChunkedArray, scale: int, name: str) -> Array:
-    wide = values.cast(pa.decimal128(38, scale)).combine_chunks()
+def _decimal_ticks(values: pa.ChunkedArray, scale: int, name: str, *, nearest: bool) -> Array:
+    wide = values.cast(pa.decimal128(38, scale), safe=not nearest).combine_chunks()
     if isinstance(wide, pa.ChunkedArray):
         wide = pa.array([], type=pa.decimal128(38, scale))
     if not len(wide):
         return np.empty(0, np.int64)
     words = np.frombuffer(wide.buffers()[1], np.int64)[2 * wide.offset :][: 2 * len(wide)]
     low, high = words[0::2], words[1::2]
-    if (high != low >> 63).any():
+    beyond = high != low >> 63
+    if nearest:
+        return np.where(beyond, np.where(high < 0, -(2**62), 2**62), low)
+    if beyond.any():
         raise SchemaError(f"Column {name!r} has decimals beyond 64 bits; cast it to float64.")
     return low.copy()
 

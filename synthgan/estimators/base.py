@@ -23,6 +23,7 @@ from synthgan._runtime import resolve_device
 from synthgan.checkpoint import Checkpoint, digest_of, remove_checkpoint
 from synthgan.evaluate.report import NO_GUARANTEE
 from synthgan.exceptions import CheckpointError, DataWarning, ModelFileError, ParameterError
+from synthgan.files import digest_of_file
 from synthgan.options import check_options, options_from_dict, options_to_dict
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Deadline, Run, parse_duration
@@ -137,6 +138,9 @@ class BaseSynthesizer(BaseEstimator, abc.ABC):  # type: ignore[misc]
             if name not in _NOT_LEARNED
         }
         facts |= {"data": digest_of(*data), "estimator": type(self).__name__}
+        domain = getattr(parameters.get("privacy"), "domain", None)
+        if isinstance(domain, (str, os.PathLike)):
+            facts["domain"] = digest_of_file(domain)["sha256"]
         facts["version of synthgan"] = importlib.metadata.version("synthgan")
         fixed = isinstance(self.random_state, numbers.Integral)
         path = self.checkpoint

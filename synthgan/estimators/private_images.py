@@ -226,6 +226,8 @@ def _codes(
 
 
 def _checked_labels(found: ImageSet, privacy: DifferentialPrivacy) -> npt.NDArray[Any] | None:
+    if privacy.max_rows != 1:
+        raise ParameterError("max_rows is for tables: of images, each is protected by itself.")
     check_delta(privacy, len(found))
     if privacy.unit is not None:
         raise ParameterError("Images have no unit: each counts as one person.")

@@ -30,7 +30,7 @@ from synthgan.estimators.weights import with_prefix
 from synthgan.evaluate import drift
 from synthgan.evaluate.drift import Drift
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.io import read_with_container
+from synthgan.io import read_with_container, with_container
 from synthgan.marginals import MarginalOptions
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.rows import LatentClasses, RowGenerator
@@ -41,6 +41,7 @@ from synthgan.options import (
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Run
 from synthgan.schema import Schema
+from synthgan.sources import infers_types
 from synthgan.table_sampling import TableSampler, in_batches
 
 if TYPE_CHECKING:
@@ -260,6 +261,11 @@ class TabularGAN(BaseSynthesizer):
         started: float,
     ) -> Self:
         assert self.privacy is not None
+        if infers_types(data) and self.privacy.domain is None:
+            raise DataError(
+                "The types of a CSV file are read off its cells, so they are not public. Declare a "
+                "domain, or take a Parquet file."
+            )
         table, container = join_target(data, y)
         named = target if y is None else table.column_names[-1]
         run, seed = self._begin(seed, started)
@@ -273,7 +279,11 @@ class TabularGAN(BaseSynthesizer):
             device=device,
             run=run,
         )
-        kept = container.of(table.column_names, release.encoder.schema.names)
+        schema = release.encoder.schema
+        kept = container.of(table.column_names, schema.names)
+        if infers_types(data):
+            typed = pa.schema([(column.name, column.arrow_type) for column in schema])
+            kept = with_container(typed.empty_table())[1]
         form = TableForm(release.encoder, kept, y is not None, named)
         networks = TableNetworks(release.generator, LatentChoice(), None)
         history, n_rows = release.history, release.n_rows

@@ -78,6 +78,8 @@ class DifferentialPrivacy:
         for name, (value, good, wanted) in limits.items():
             if not good:
                 raise ParameterError(f"DifferentialPrivacy: {name} must be {wanted}; got {value}.")
+        if self.unit == "row":  # in a ledger, that is what single rows are called
+            raise ParameterError('DifferentialPrivacy: unit="row" is no column; rename it.')
 
     def read_domain(self) -> Schema | None:
         """Return the declared domain.

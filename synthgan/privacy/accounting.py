@@ -54,9 +54,10 @@ def rho_of(epsilon: float, delta: float) -> float:
     0.03056
     """
     highest = epsilon + 1.0  # rho-zCDP has an epsilon above rho
-    rho = float(brentq(lambda r: epsilon_of(r, delta) - epsilon, 0.0, highest, xtol=1e-14))
+    exact, less = min(1e-14, 1e-12 * epsilon**2), 1e-12
+    rho = float(brentq(lambda r: epsilon_of(r, delta) - epsilon, 0.0, highest, xtol=exact))
     while epsilon_of(rho, delta) > epsilon:  # the root may lie a rounding error too high
-        rho *= 1 - 1e-12
+        rho, less = rho * (1 - less), 2 * less
     return rho
 
 

@@ -77,7 +77,7 @@ class Ledger:
         delta: float | None = None,
         unit: str | None = None,
     ) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else Path(os.path.realpath(path))  # one file, one budget
         self._lines: list[str] = []
         if self.path is not None and self.path.exists():
             self._lines = self._read()

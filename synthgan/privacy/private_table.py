@@ -167,7 +167,7 @@ class PrivateTable:
         """
         sigma = self._charge(rho, 1, f"bounds of {column.name!r}")
         scale = Scale(column, 0, 1, None)
-        numbers = scale.to_numbers(self._table[column.name].drop_null())
+        numbers = scale.to_numbers(self._table[column.name].drop_null(), nearest=True)
         found = np.clip(numbers, LOG_EDGES[0], LOG_EDGES[-1])
         counts = np.histogram(found, LOG_EDGES)[0]
         return mechanisms.discrete_gaussian(counts, sigma), sigma

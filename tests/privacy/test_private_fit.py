@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from synthgan import TabularGAN, load_model
 from synthgan.encoding import TableEncoder
 from synthgan.exceptions import (
     BudgetError,
+    CheckpointError,
     DataError,
     DataWarning,
     ParameterError,
@@ -383,3 +385,76 @@ def test_marginals_that_are_left_out_are_said(monkeypatch):
     monkeypatch.setattr("synthgan.privacy.plan.MAX_CELLS", 100)
     with pytest.warns(DataWarning, match=r"only [345] of 6 pairs and [01] of 3"):
         gan().fit(people(400), target="sick")
+
+
+def test_links_to_a_ledger_are_one_ledger(tmp_path):
+    shared = tmp_path / "shared"
+    Ledger(shared, epsilon=2.0, delta=1e-5)
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(shared)
+    gan(epsilon=1.5, ledger=tmp_path / "a").fit(people(500), target="sick")
+    with pytest.raises(BudgetError):
+        gan(epsilon=1.5, ledger=tmp_path / "b").fit(people(500), target="sick")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_types_of_csv_are_those_of_the_domain(tmp_path):
+    column = Column("a", "float", "double", bounds=(0, 100), bins=4, missing=False)
+    domain = Schema((column, DOMAIN["sick"]))
+    for name, last in (("whole", "7"), ("half", "7.5")):
+        rows = "\n".join(f"{k % 90},{'true' if k % 3 else 'false'}" for k in range(500))
+        (tmp_path / f"{name}.csv").write_text(f"a,sick\n{rows}\n{last},true\n")
+    made = [gan(domain=domain).fit(tmp_path / f"{name}.csv") for name in ("whole", "half")]
+    assert made[0]._form.container == made[1]._form.container
+    for model in made:
+        assert model.sample(3, random_state=0)["a"].dtype == "float64"
+    with pytest.raises(DataError, match="read off its cells"):
+        gan(domain=None).fit(tmp_path / "whole.csv")
+
+
+def test_a_checkpoint_of_another_domain_is_refused(tmp_path):
+    path, state = tmp_path / "domain.json", tmp_path / "state"
+    path.write_text(DOMAIN.to_json())
+
+    def stop(entry):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        gan(domain=path, fit={"checkpoint": state, "callbacks": [stop]}).fit(people(500))
+    path.write_text(DOMAIN.replace("town", levels=("south", "north", "east")).to_json())
+    with pytest.raises(CheckpointError):
+        gan(domain=path, fit={"checkpoint": state}).fit(people(500))
+
+
+def test_one_extreme_cell_ends_no_fit():
+    far = Decimal("123456789012345678901234567890.25")
+    cells = [Decimal("1.25")] * 600 + [far]
+    table = pa.table({"d": pa.array(cells, pa.decimal128(38, 2))})
+    domain = Schema((Column("d", "decimal", "decimal128(38, 2)", bounds=(0, 10), missing=False),))
+    with pytest.warns(DataWarning, match="outside the domain"):
+        made = gan(domain=domain).fit(table)
+    assert max(made.sample(50, random_state=0)["d"].to_pylist()) <= 10
+    for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()):
+        small = pa.table({"n": pa.array(np.arange(700) % 200, kind)})
+        assert len(gan(domain=None).fit(small).sample(5, random_state=0)) == 5
+    large = pa.table({"n": pa.array([*range(1, 700), 2**63 + 5], pa.uint64())})
+    gan(domain=None).fit(large)
+
+
+def test_levels_that_a_type_does_not_hold_are_no_levels():
+    column = Column("k", "categorical", "int8", levels=(1, 2))
+    encoder = TableEncoder.declared(Schema((column,)))
+    codes, outside = encoder.confine(pa.table({"k": pa.array([1, 2, 258, 2.9])}))
+    assert codes.ravel().tolist() == [0, 1, 2, 2]
+    assert outside == {"k": 2}
+
+
+def test_a_column_named_row_is_no_unit():
+    with pytest.raises(ParameterError, match="rename"):
+        DifferentialPrivacy(1.0, 1e-6, unit="row")
+
+
+def test_tiny_budgets_are_converted():
+    rho = rho_of(1e-6, 1e-6)
+    assert 0 < rho < 1e-6
+    assert epsilon_of(rho, 1e-6) <= 1e-6

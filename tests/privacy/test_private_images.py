@@ -246,3 +246,8 @@ def test_noise_is_told_from_factors():
     values = np.linalg.eigvalsh(noise + axes * strong.numpy() @ axes.T)
     found = FactorGenerator.shrunk(torch.from_numpy(values), 2 * math.sqrt(size))
     np.testing.assert_allclose(found, strong, rtol=0.12)
+
+
+def test_images_have_no_rows_per_unit():
+    with pytest.raises(ParameterError, match="max_rows"):
+        ImageGAN(privacy=DifferentialPrivacy(3.0, 1e-6, max_rows=10), verbose=0).fit(IMAGES)
