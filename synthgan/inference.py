@@ -10,15 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthgan.arrow import holds_text, parse_arrow_type, plain_texts, plain_values, value_type_of
 from synthgan.exceptions import DataWarning, SchemaError
-from synthgan.io import (
-    holds_text,
-    parse_arrow_type,
-    plain_texts,
-    plain_values,
-    read_table,
-    value_type_of,
-)
+from synthgan.io import read_table
 from synthgan.schema import Column, Schema
 
 __all__ = ["infer_schema"]

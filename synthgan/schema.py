@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from synthgan.arrow import holds_text, parse_arrow_type, value_type_of
 from synthgan.exceptions import SchemaError
 from synthgan.files import read_text
-from synthgan.io import holds_text, parse_arrow_type, value_type_of
 
 __all__ = ["KINDS", "Column", "Schema"]
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from synthgan._runtime import numpy_generator
+from synthgan.arrow import plain_values, value_type_of
 from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
 from synthgan.encoding import NumberCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
-from synthgan.io import plain_values, value_type_of
 from synthgan.memory import rows_at_once
 from synthgan.sampling import Sampler
 

@@ -40,7 +40,7 @@ LAYERS = [
     ["synthgan.schema", "synthgan.io", "synthgan.storage"],
     ["synthgan.files", "synthgan.sources"],
     ["synthgan.parquet_footer"],
-    ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks", "synthgan.memory"],
+    ["synthgan._runtime", "synthgan.ranks", "synthgan.blocks", "synthgan.memory", "synthgan.arrow"],
     ["synthgan.exceptions"],
 ]
 NO_TORCH_AT_IMPORT = {
@@ -51,6 +51,7 @@ NO_TORCH_AT_IMPORT = {
     "blocks",
     "inference",
     "schema",
+    "arrow",
     "io",
     "conditions",
     "images",

@@ -12,15 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fixtures import mixed_table
-from hypothesis import given
-from hypothesis import strategies as st
 
 from synthgan.exceptions import DataError, SchemaError
 from synthgan.io import (
     Container,
     escape_formulas,
-    parse_arrow_type,
     read_frame,
     read_table,
     read_with_container,
@@ -161,32 +157,6 @@ def test_bad_files(tmp_path: Path) -> None:
         read_table(tmp_path / "two.csv")
     with pytest.raises(DataError, match="Cannot write"):
         write_table(pa.table({"x": [1]}), tmp_path / "nowhere" / "t.csv")
-
-
-def test_every_type_of_the_mixed_table_can_be_named() -> None:
-    for field in read_table(mixed_table()).schema:
-        assert parse_arrow_type(str(field.type)) == field.type
-
-
-units = st.sampled_from(["s", "ms", "us", "ns"])
-types = st.one_of(
-    st.builds(pa.timestamp, units, st.sampled_from([None, "UTC", "+02:00", "Europe/Berlin"])),
-    st.builds(pa.duration, units),
-    st.builds(pa.decimal128, st.integers(10, 38), st.integers(-3, 9)),
-    st.sampled_from([pa.time32("s"), pa.time64("ns"), pa.date64(), pa.large_string()]),
-)
-
-
-@given(types, st.booleans())
-def test_types_and_their_names(arrow_type: pa.DataType, ordered: bool) -> None:
-    assert parse_arrow_type(str(arrow_type)) == arrow_type
-    coded = pa.dictionary(pa.int32(), arrow_type, ordered=ordered)
-    assert parse_arrow_type(str(coded)) == coded
-
-
-def test_unknown_type() -> None:
-    with pytest.raises(SchemaError, match="Unknown"):
-        parse_arrow_type("list<item: int64>")
 
 
 TEXTS = ["=cmd()", "+1", "-1", "@x", "\tx", "\rx", "\0x", "a=b", "", "'", None, "x\n=1"]

@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from synthgan._runtime import numpy_generator, seed_from
+from synthgan.arrow import without_views
 from synthgan.conditions import MISSING, parse_conditions
 from synthgan.evaluate.fidelity.similarity import similarity
 from synthgan.evaluate.tables import read_alike
 from synthgan.exceptions import ConditionError, ParameterError
-from synthgan.io import read_frame, read_table, read_with_container, without_views
+from synthgan.io import read_frame, read_table, read_with_container
 
 __all__ = ["Rebalanced", "decouple", "rebalance"]
 

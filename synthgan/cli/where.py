@@ -142,7 +142,7 @@ def _value(text: str, column: Column) -> Any:
     """Read `text` as a value of `column`."""
     import pyarrow as pa
 
-    from synthgan.io import value_type_of
+    from synthgan.arrow import value_type_of
 
     kind = value_type_of(column.arrow_type)
     text = text.strip() if column.is_numeric else text

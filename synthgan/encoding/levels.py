@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthgan.arrow import plain_values, value_type_of
 from synthgan.exceptions import DataError
-from synthgan.io import plain_values, value_type_of
 from synthgan.schema import Column
 
 #: What a pooled rare level of a text column is shown as when ``rare="placeholder"``.

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthgan.arrow import plain_values
 from synthgan.exceptions import SchemaError
-from synthgan.io import plain_values
 from synthgan.schema import Column
 
 Array = np.ndarray[Any, Any]

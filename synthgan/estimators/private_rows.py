@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import torch
 
 from synthgan._runtime import on_device
+from synthgan.arrow import plain_values
 from synthgan.checkpoint import Part, state_of
 from synthgan.encoding import TableEncoder
 from synthgan.exceptions import DataError, DataWarning, SchemaError
-from synthgan.io import plain_values
 from synthgan.marginals import MarginalOptions, NoisyCounts, fit_marginals
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.privacy import DifferentialPrivacy, check_delta, statement

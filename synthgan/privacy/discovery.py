@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from synthgan.arrow import holds_text, value_type_of
 from synthgan.exceptions import SchemaError
-from synthgan.io import holds_text, value_type_of
 from synthgan.privacy.private_table import LOG_EDGES, PrivateTable
 from synthgan.schema import Column, Schema
 

@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthgan.arrow import plain_values, without_views
 from synthgan.encoding import TableEncoder
 from synthgan.encoding.ticks import Scale
 from synthgan.exceptions import DataError, ParameterError
-from synthgan.io import plain_values, without_views
 from synthgan.privacy import mechanisms
 from synthgan.privacy.accounting import sigma_of
 from synthgan.privacy.ledger import Ledger
