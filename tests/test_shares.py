@@ -34,7 +34,7 @@ def test_inversion(sizes, rows, seed, weighted):
     scores = 3 * torch.randn(rows, sum(sizes), generator=draw)
     weights = [torch.rand(n, generator=draw) + 0.1 if weighted else None for n in sizes]
     uniforms = torch.rand(rows, len(sizes), generator=draw)
-    shares = Shares.of(scores, sizes, weights)
+    shares = Shares.of(scores.clone(), sizes, weights)
     tokens = shares.draw(uniforms)
     exact = plain(scores, sizes, weights)
     for j, expected in enumerate(exact):
@@ -44,7 +44,7 @@ def test_inversion(sizes, rows, seed, weighted):
         assert (low <= uniforms[:, j] + 1e-6).all()
         assert (high >= uniforms[:, j] - 1e-6).all()
     torch.testing.assert_close(
-        shares.expected(rows), torch.cat(exact, 1).sum(0), atol=1e-6, rtol=1e-5
+        shares.expected(rows).double(), torch.cat(exact, 1).sum(0), atol=1e-6, rtol=1e-5
     )
     if weighted:
         for j, weight in enumerate(weights):
@@ -93,6 +93,37 @@ def test_shared_rows_of_which_little_is_left(left):
     tokens = shares.taken([0, 1], chosen).draw(uniform)
     assert set(tokens[:, 0].tolist()) == {1}
     assert set(tokens[:, 1].tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("sizes", [[4096], [3000, 2], [1, 2051, 1000], [512, 512]])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_variables_of_many_tokens_are_searched_in_blocks(sizes, shared, weighted):
+    """As a search through all of their tokens would find them."""
+    draw = torch_generator(1, "test")
+    scores = 3 * torch.randn(5, sum(sizes), generator=draw)
+    weights = [(torch.rand(n, generator=draw) > 0.5).float() if weighted else None for n in sizes]
+    for weight in weights:
+        if weight is not None:
+            weight[0] = 1.0
+    chosen = torch.randint(5, (4000,), generator=draw) if shared else torch.arange(5).repeat(800)
+    uniforms = torch.rand(len(chosen), len(sizes), generator=draw)
+    if shared:
+        shares = Shares.of(scores.clone(), sizes, weights, shared=True)
+        shares = shares.taken(range(len(sizes)), chosen)
+    else:
+        shares = Shares.of(scores[chosen], sizes, weights)
+    assert shares.block > 1
+    tokens = shares.draw(uniforms)
+    for j, exact in enumerate(plain(scores, sizes, weights)):
+        sums = torch.nn.functional.pad(exact.cumsum(1), (1, 0))[chosen]
+        token = tokens[:, j : j + 1]
+        assert (exact[chosen].gather(1, token) > 0).all()
+        assert (sums.gather(1, token).squeeze(1) <= uniforms[:, j] + 1e-5).all()
+        assert (sums.gather(1, token + 1).squeeze(1) >= uniforms[:, j] - 1e-5).all()
+    spread = torch.cat(plain(scores, sizes, weights), 1)[chosen].sum(0)
+    found = shares.expected(len(chosen)).double()
+    torch.testing.assert_close(found, spread, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0, -30.0])

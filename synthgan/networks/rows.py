@@ -213,7 +213,7 @@ class RowGenerator(nn.Module):
         -> (rows, n).
         """
         scores = F.linear(features, outputs).float()
-        return scores if bias is None else scores + bias
+        return scores if bias is None else scores.add_(bias)
 
 
 class LatentClasses(nn.Module):
