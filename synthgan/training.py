@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from synthgan import ranks
-from synthgan._runtime import logger, reused_memory
+from synthgan._runtime import logger, numpy_generator, reused_memory
 from synthgan.checkpoint import Checkpoint, Part, restore_state, state_of
 from synthgan.exceptions import DivergenceError
 from synthgan.runs import Run
@@ -26,11 +26,21 @@ __all__ = [
     "LoopResult",
     "descend",
     "fit_loop",
+    "held_out",
     "set_rate",
 ]
 
 _WINDOW = 6  # epochs over which a figure settles
 _ROLLBACKS = 3  # how often a phase goes back to its last good state, each time at half the rate
+
+
+def held_out(n: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the positions of what is learned from, and of `count` that only validate.
+
+    Shape: -> (n - count,) and (count,), int64, both shuffled.
+    """
+    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n))
+    return order[count:], order[:count]
 
 
 def set_rate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import multiprocessing
 import os
 import random
@@ -19,7 +20,7 @@ import pytest
 import torch
 from fixtures import mixed_table, tiny_gan
 
-from synthgan import TabularGAN, load_model
+from synthgan import ImageGAN, ImageTranslator, ImageVAE, TabularGAN, load_model
 from synthgan._runtime import on_device
 from synthgan.exceptions import DataWarning
 
@@ -100,6 +101,36 @@ def test_case44_a_device_that_is_full_gives_way_to_the_cpu() -> None:
     assert tried == ["cuda", "cpu"]
     with pytest.raises(torch.OutOfMemoryError):
         on_device(torch.device("cpu"), _raise_out_of_memory)
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "training", "network"),
+    [
+        (ImageGAN, "image_gan", "fit_images", "generator_"),
+        (ImageVAE, "image_vae", "fit_autoencoder", "decoder_"),
+        (ImageTranslator, "image_translator", "fit_cycle", "to_b_"),
+    ],
+)
+def test_case44_fits_of_images_too(
+    kind: Any, module: str, training: str, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device "meta" holds no numbers, and stands for one that is full."""
+    where = importlib.import_module(f"synthgan.estimators.{module}")
+    train = getattr(where, training)
+
+    def full(networks: Any, *others: Any, **settings: Any) -> Any:
+        tensors = [t for t in others if isinstance(t, torch.Tensor)]
+        if any(t.device.type == "meta" for t in tensors):
+            raise torch.OutOfMemoryError("out of memory")
+        return train(networks, *others, **settings)
+
+    monkeypatch.setattr(where, training, full)
+    monkeypatch.setattr(where, "resolve_device", lambda _: torch.device("meta"))
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    others = [255 - images[30:]] if kind is ImageTranslator else []
+    with pytest.warns(DataWarning, match="meta ran out of memory"):
+        model = kind(max_time=1, random_state=0, verbose=0).fit(images[:30], *others)
+    assert {p.device.type for p in getattr(model, network).parameters()} == {"cpu"}
 
 
 def _raise_out_of_memory(device: torch.device) -> None:

@@ -20,6 +20,7 @@ from synthgan._runtime import (
     half_precision,
     logger,
     numpy_generator,
+    on_device,
     resolve_device,
     seed_from,
     torch_generator,
@@ -38,13 +39,15 @@ from synthgan.networks.factors import FactorGenerator
 from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.options import with_changes
 from synthgan.privacy import DifferentialPrivacy
-from synthgan.runs import Callback
+from synthgan.runs import Callback, Run
+from synthgan.training import LoopResult, held_out
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["PRESETS", "ImageGAN"]
 
+Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 _PREVIEWED = 64
@@ -210,22 +213,8 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         coder = ConditionCoder.fit(found.labels)
         encoded = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, encoded)
-        options = with_changes(PRESETS[self.preset][1], self.options)
-        networks = draw_networks(self._build(coder), seed, device)
-        pixels = as_bytes(found.pixels)
-        conditions = torch.from_numpy(encoded)
-        kept, held_out = _split(len(found), seed)
-        result = fit_images(
-            *networks,
-            pixels[kept].to(device),
-            conditions[kept].to(device),
-            options,
-            held_out=(pixels[held_out].to(device), conditions[held_out].to(device))
-            if len(held_out)
-            else None,
-            seed=seed,
-            precision=half_precision(device),
-            run=replace(run, callbacks=[*self._previews(networks[0], coder), *run.callbacks]),
+        networks, result = on_device(
+            device, lambda device: self._train(found, coder, encoded, seed, device, run)
         )
         logger.info("fit of images ended: %s", result.reason)
         self.generator_, self.critic_ = (n.eval().requires_grad_(False) for n in networks)
@@ -233,6 +222,33 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         self.history_, self.n_images_ = result.history, len(found)
         self.seconds_ = run.finish()
         return self
+
+    def _train(
+        self,
+        found: ImageSet,
+        coder: ConditionCoder,
+        encoded: Floats,
+        seed: int,
+        device: torch.device,
+        run: Run,
+    ) -> tuple[tuple[torch.nn.Module, torch.nn.Module], LoopResult]:
+        options = with_changes(PRESETS[self.preset][1], self.options)
+        networks = draw_networks(self._build(coder), seed, device)
+        pixels = as_bytes(found.pixels)
+        conditions = torch.from_numpy(encoded)
+        few = min(len(found) // 20, 500) if len(found) >= 400 else 0  # that only show overfitting
+        kept, rest = held_out(len(found), few, seed)
+        result = fit_images(
+            *networks,
+            pixels[kept].to(device),
+            conditions[kept].to(device),
+            options,
+            held_out=(pixels[rest].to(device), conditions[rest].to(device)) if few else None,
+            seed=seed,
+            precision=half_precision(device),
+            run=replace(run, callbacks=[*self._previews(networks[0], coder), *run.callbacks]),
+        )
+        return networks, result
 
     def _build(self, coder: ConditionCoder) -> tuple[torch.nn.Module, torch.nn.Module]:
         return build_networks(self.preset, self._form, self.latent, coder, self.width)
@@ -429,13 +445,6 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         self.critic_ = placed(
             rebuild(lambda: self._build(coder)[1], with_prefix(tensors, "critic")), device
         )
-
-
-def _split(n_images: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the positions of learned images and of a few that only show overfitting."""
-    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n_images))
-    count = min(n_images // 20, 500) if n_images >= 400 else 0
-    return order[count:], order[:count]
 
 
 def _latents(seed: int, n: int, latent: int) -> Tensor:

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthgan._runtime import (
     half_precision,
     logger,
+    on_device,
     resolve_device,
     seed_from,
     torch_generator,
@@ -31,7 +32,8 @@ from synthgan.networks.images import ResidualCritic
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.networks.translation import PatchProjector, Translator
 from synthgan.options import with_changes
-from synthgan.runs import Callback
+from synthgan.runs import Callback, Run
+from synthgan.training import LoopResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -169,10 +171,30 @@ ImageSet
         alignment = "none"
         if self.align:
             alignment = find_alignment(found_a.pixels, found_b.pixels, seed)
-        pixels = (
-            as_bytes(aligned(found_a.pixels, alignment)).to(device),
-            as_bytes(found_b.pixels).to(device),
+        pixels = as_bytes(aligned(found_a.pixels, alignment)), as_bytes(found_b.pixels)
+        forth, back, result = on_device(
+            device, lambda device: self._train((a, b), pixels, seed, device, run)
         )
+        logger.info("fit of a translation ended: %s", result.reason)
+        self.to_b_ = forth.eval().requires_grad_(False)
+        self.to_a_ = None if back is None else back.eval().requires_grad_(False)
+        self.history_, self.n_images_ = result.history, (len(found_a), len(found_b))
+        self._forms = {"a": a, "b": b}
+        self.alignment_ = alignment
+        self.seconds_ = run.finish()
+        return self
+
+    def _train(
+        self,
+        forms: tuple[ImageForm, ImageForm],
+        pixels: tuple[Tensor, Tensor],
+        seed: int,
+        device: torch.device,
+        run: Run,
+    ) -> tuple[nn.Module, nn.Module | None, LoopResult]:
+        """Return the translator to b, the one to a if the mode has one, and how training went."""
+        a, b = forms
+        here = pixels[0].to(device), pixels[1].to(device)
         options = with_changes(MODES[self.mode], self.options)
         settings: dict[str, Any] = {"seed": seed, "precision": half_precision(device), "run": run}
 
@@ -189,18 +211,11 @@ ImageSet
         forth, of_b = translator(a, b, "to b"), critic(b, "critic of b")
         if self.mode == "cyclegan":
             back, of_a = translator(b, a, "to a"), critic(a, "critic of a")
-            result = fit_cycle((forth, back), (of_b, of_a), *pixels, options, **settings)
+            result = fit_cycle((forth, back), (of_b, of_a), *here, options, **settings)
         else:
             back, projector = None, drawn(PatchProjector(forth.map_widths), "projector")
-            result = fit_contrast(forth, of_b, projector, *pixels, options, **settings)
-        logger.info("fit of a translation ended: %s", result.reason)
-        self.to_b_ = forth.eval().requires_grad_(False)
-        self.to_a_ = None if back is None else back.eval().requires_grad_(False)
-        self.history_, self.n_images_ = result.history, (len(found_a), len(found_b))
-        self._forms = {"a": a, "b": b}
-        self.alignment_ = alignment
-        self.seconds_ = run.finish()
-        return self
+            result = fit_contrast(forth, of_b, projector, *here, options, **settings)
+        return forth, back, result
 
     def _check_pair(self, a: ImageForm, b: ImageForm) -> None:
         if a.size != b.size:

@@ -19,6 +19,7 @@ from synthgan._runtime import (
     half_precision,
     logger,
     numpy_generator,
+    on_device,
     resolve_device,
     seed_from,
     torch_generator,
@@ -35,7 +36,8 @@ from synthgan.networks.images import ResidualGenerator
 from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_tensor
 from synthgan.objectives import gaussian_error
 from synthgan.options import with_changes
-from synthgan.runs import Callback
+from synthgan.runs import Callback, Run
+from synthgan.training import LoopResult, held_out
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:
@@ -167,6 +169,28 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         coder = ConditionCoder.fit(found.labels)
         given = coder.encode(found.labels, len(found))
         run, seed = self._begin(seed, started, found.pixels, given)
+        networks, result = on_device(
+            device, lambda device: self._train(found, form, coder, given, seed, device, run)
+        )
+        logger.info("fit of an autoencoder ended: %s", result.reason)
+        self.encoder_, self.decoder_ = (n.eval().requires_grad_(False) for n in networks)
+        self.coder_, self.classes_ = coder, coder.classes
+        self.history_, self.n_images_ = result.history, len(found)
+        self._form = form
+        self._learn_density(found, given, seed)
+        self.seconds_ = run.finish()
+        return self
+
+    def _train(
+        self,
+        found: ImageSet,
+        form: ImageForm,
+        coder: ConditionCoder,
+        given: Latents,
+        seed: int,
+        device: torch.device,
+        run: Run,
+    ) -> tuple[tuple[ImageEncoder, ResidualGenerator], LoopResult]:
         encoder, decoder = _build(form, self.latent, coder, self.width)
         for network, purpose in ((encoder, "encoder"), (decoder, "decoder")):
             network.reset(torch_generator(seed, purpose))
@@ -185,27 +209,19 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
                 decoded = decoder(latents, conditions[rows])
             return gaussian_error(to_tensor(pixels[rows]), decoded)
 
-        order = torch.from_numpy(numpy_generator(seed, "split").permutation(len(found))).to(device)
-        n_held = max(min(len(found) // 10, 1000), 1)
+        kept, rest = held_out(len(found), max(min(len(found) // 10, 1000), 1), seed)
         result = fit_autoencoder(
             nn.ModuleList([encoder, decoder]),
             encode,
             error,
-            order[n_held:],
-            order[:n_held],
+            kept.to(device),
+            rest.to(device),
             with_changes(AutoencoderOptions(), self.options),
             variational=self.variational,
             seed=seed,
             run=run,
         )
-        logger.info("fit of an autoencoder ended: %s", result.reason)
-        self.encoder_, self.decoder_ = (n.eval().requires_grad_(False) for n in (encoder, decoder))
-        self.coder_, self.classes_ = coder, coder.classes
-        self.history_, self.n_images_ = result.history, len(found)
-        self._form = form
-        self._learn_density(found, given, seed)
-        self.seconds_ = run.finish()
-        return self
+        return (encoder, decoder), result
 
     def _learn_density(self, found: ImageSet, given: Latents, seed: int) -> None:
         """Keep where latent vectors lie, and what usual images are like."""

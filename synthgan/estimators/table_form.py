@@ -14,7 +14,6 @@ import pyarrow as pa
 import torch
 from tqdm.auto import tqdm
 
-from synthgan._runtime import numpy_generator
 from synthgan.encoding import IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.estimators.base import check_number
 from synthgan.exceptions import DataError
@@ -22,6 +21,7 @@ from synthgan.inference import infer_schema
 from synthgan.io import Container, read_with_container, with_container
 from synthgan.schema import Schema
 from synthgan.sources import read_path, sample_rows
+from synthgan.training import held_out
 
 __all__ = [
     "TableForm",
@@ -330,10 +330,8 @@ def _shown(cells: pa.Array) -> list[str]:
 
 
 def split_rows(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the positions of held-out and training rows: a tenth is held out, at most 4,000."""
-    order = torch.from_numpy(numpy_generator(seed, "split").permutation(n_rows))
-    count = min(max(n_rows // 10, 1), 4000)
-    return order[:count], order[count:]
+    """Return the positions of training and held-out rows: a tenth is held out, at most 4,000."""
+    return held_out(n_rows, min(max(n_rows // 10, 1), 4000), seed)
 
 
 def tokens_on(device: torch.device, codes: Array) -> torch.Tensor:

@@ -268,14 +268,14 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                     logits = decoder(latents)
                 return -token_log_likelihood(logits, tokens[rows].long()).mean()
 
-            held_out, kept = split_rows(len(codes), seed)
+            kept, rest = split_rows(len(codes), seed)
             usual = AutoencoderOptions.for_rows(len(codes), sum(form.sizes))
             result = fit_autoencoder(
                 nn.ModuleList([encoder, decoder]),
                 encode,
                 error,
                 kept.to(device),
-                held_out.to(device),
+                rest.to(device),
                 with_changes(usual, self.options),
                 variational=self.variational,
                 seed=seed,
