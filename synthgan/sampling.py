@@ -154,7 +154,7 @@ class Sampler:
         if restricted:
             codes, known = self._draw_restricted(rng, codes, known, list(restricted), weights)
         open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
-        groups = self._groups(open_columns, steps, rng)
+        groups = self._groups(open_columns, steps, rng, begun=bool(known.any()))
         uniforms = self._uniforms(rng, rows)
         latents = self._latents(rng, rows, groups)
         return self._completer.complete(codes, known, groups, uniforms, weights, latents)
@@ -172,10 +172,11 @@ class Sampler:
         return self._uniforms(rng, rows, len(groups)).T[:, :, None]
 
     def _groups(
-        self, columns: Sequence[int], steps: int, rng: np.random.Generator
+        self, columns: Sequence[int], steps: int, rng: np.random.Generator, *, begun: bool
     ) -> list[list[int]]:
-        split = random_groups if self.schedule is None else self.schedule.groups
-        return split(columns, steps, rng)
+        if self.schedule is None:
+            return random_groups(columns, steps, rng)
+        return self.schedule.groups(columns, steps, rng, begun=begun)
 
     def _uniforms(self, rng: np.random.Generator, rows: int, columns: int | None = None) -> Tensor:
         """Return one uniform number per cell, stratified within each column.
@@ -293,7 +294,8 @@ class Sampler:
             part = -(-rows // _TALLIED_SPLITS)
             rows = part * _TALLIED_SPLITS
             for _ in range(_TALLIED_SPLITS):
-                self.draw(rng, part, self._groups(range(len(sizes)), steps, rng), tally)
+                groups = self._groups(range(len(sizes)), steps, rng, begun=False)
+                self.draw(rng, part, groups, tally)
         return list(torch.split(tally / rows, list(sizes)))
 
     def _tally_in_turn(self, rng: np.random.Generator, rows: int, tally: Tensor) -> None:

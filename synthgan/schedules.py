@@ -4,6 +4,9 @@ The columns of one step are drawn independently, given all that is visible. What
 mutual information; so columns are split into groups with as little of it inside as can be found.
 One fixed split would repeat the same small errors in every row. There is a pool of splits instead,
 and each block of rows takes one of them, in an order of its own.
+
+Of rows of which nothing is known, the first group is the largest: its columns are tied by far more
+latent classes than those of later groups (:mod:`synthgan.networks.rows`).
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class Schedule:
     """
 
     dependence: Floats
-    _pools: dict[tuple[tuple[int, ...], int], list[list[list[int]]]] = field(
+    _pools: dict[tuple[tuple[int, ...], int, bool], list[list[list[int]]]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -78,7 +81,12 @@ class Schedule:
         return cls(dependence.astype(np.float32))
 
     def groups(
-        self, columns: Sequence[int], steps: int, generator: np.random.Generator
+        self,
+        columns: Sequence[int],
+        steps: int,
+        generator: np.random.Generator,
+        *,
+        begun: bool = False,
     ) -> list[list[int]]:
         """Return the groups of one block, in the order in which they are revealed.
 
@@ -90,45 +98,76 @@ class Schedule:
             How many groups. As many as there are columns, or more: each is alone.
         generator : numpy Generator
             Chooses one of the pool, and the order.
+        begun : bool, default False
+            Whether something of the rows is known. If not, the first group has up to twice its
+            share of the columns.
         """
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
-        pool = self.pool(columns, steps)
-        chosen = pool[int(generator.integers(len(pool)))]
-        return [chosen[k] for k in generator.permutation(len(chosen))]
+        pool = self.pool(columns, steps, begun=begun)
+        return _shuffled(pool[int(generator.integers(len(pool)))], begun, generator)
 
     def split(
-        self, columns: Sequence[int], steps: int, generator: np.random.Generator
+        self,
+        columns: Sequence[int],
+        steps: int,
+        generator: np.random.Generator,
+        *,
+        begun: bool = False,
     ) -> list[list[int]]:
         """Return groups like :meth:`groups`, made for this call; for columns met but once."""
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
         names = np.asarray(columns)
-        found = _split(self.dependence[np.ix_(columns, columns)], steps, generator)
-        return [names[found[k]].tolist() for k in generator.permutation(steps)]
+        dependence = self.dependence[np.ix_(columns, columns)]
+        found = _split(dependence, _sizes(len(names), steps, begun), generator)
+        return _shuffled([names[group].tolist() for group in found], begun, generator)
 
-    def pool(self, columns: Sequence[int], steps: int) -> list[list[list[int]]]:
+    def pool(
+        self, columns: Sequence[int], steps: int, *, begun: bool = False
+    ) -> list[list[list[int]]]:
         """Return all splits of some columns into `steps` groups; the same ones at every call."""
-        key = tuple(columns), steps
+        key = tuple(columns), steps, begun
         found = self._pools.get(key)
         if found is None:
             draw = numpy_generator(0, "schedule", len(columns), steps)
             count = min(POOL, max(_POOLED_COLUMNS // len(columns), 4))
-            found = [self.split(columns, steps, draw) for _ in range(count)]
+            found = [self.split(columns, steps, draw, begun=begun) for _ in range(count)]
             if len(self._pools) >= POOL:  # of conditions that were asked for once
                 self._pools.clear()
             self._pools[key] = found
         return found
 
 
-def _split(dependence: Floats, steps: int, draw: np.random.Generator) -> list[Array]:
-    """Split variables into groups of nearly equal size with little dependence inside.
+def _sizes(columns: int, steps: int, begun: bool) -> list[int]:
+    """Return the sizes of groups, nearly equal but for the first where nothing is known.
+
+    That has twice its share, but at most half of the columns, and leaves one to each other.
+    """
+    first = -(-columns // steps)
+    if not begun:
+        first = max(min(2 * columns // steps, columns // 2, columns - steps + 1), first)
+    rest = np.array_split(np.arange(columns - first), steps - 1)
+    return [first, *map(len, rest)]
+
+
+def _shuffled(
+    groups: Sequence[list[int]], begun: bool, generator: np.random.Generator
+) -> list[list[int]]:
+    """Return groups in random order; the first stays the first where nothing is known."""
+    first = [] if begun else [0]
+    rest = generator.permutation(np.arange(len(first), len(groups)))
+    return [groups[k] for k in (*first, *rest)]
+
+
+def _split(dependence: Floats, sizes: Sequence[int], draw: np.random.Generator) -> list[Array]:
+    """Split variables into groups of these sizes with little dependence inside.
 
     Each, in random order, joins the group where it adds least; then pairs swap their places as long
     as that helps.
     """
-    n = len(dependence)
-    room = np.array([len(part) for part in np.array_split(np.arange(n), steps)])
+    n, steps = len(dependence), len(sizes)
+    room = np.array(sizes)
     place = np.full(n, -1)
     inside = np.zeros((steps, n), np.float32)  # dependence of each variable on each group
     for j in draw.permutation(n):

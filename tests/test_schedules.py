@@ -23,16 +23,20 @@ def some_dependence(n, seed=0):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 5), st.data())
-def test_every_column_is_in_one_group(n, steps, seed, data):
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 5), st.booleans(), st.data())
+def test_every_column_is_in_one_group(n, steps, seed, begun, data):
     schedule = Schedule(some_dependence(n, seed))
     columns = data.draw(st.lists(st.integers(0, n - 1), unique=True, min_size=1))
     for split in (schedule.groups, schedule.split):
-        groups = split(columns, steps, numpy_generator(seed, "order"))
+        groups = split(columns, steps, numpy_generator(seed, "order"), begun=begun)
         assert sorted(j for group in groups for j in group) == sorted(columns)
         lengths = [len(group) for group in groups]
         assert len(groups) == min(steps, len(columns))
-        assert max(lengths) - min(lengths) <= 1
+        later = lengths if begun else lengths[1:]
+        assert max(later, default=1) - min(later, default=1) <= 1
+        assert max(later, default=1) <= lengths[0] + begun
+        share = -(-len(columns) // len(groups))
+        assert len(groups) == 1 or lengths[0] <= max(share, min(2 * share, len(columns) // 2))
 
 
 def test_dependent_columns_are_apart():
@@ -41,7 +45,7 @@ def test_dependent_columns_are_apart():
     schedule = Schedule(dependence)
     draw = numpy_generator(0, "random")
     by_chance = [inside(dependence, random_groups(range(15), 4, draw)) for _ in range(200)]
-    pool = schedule.pool(range(15), 4)
+    pool = schedule.pool(range(15), 4, begun=True)
     assert max(inside(dependence, groups) for groups in pool) < min(by_chance)
     assert len({str(sorted(groups)) for groups in pool}) > 3
 
