@@ -82,9 +82,8 @@ def fit_classes(
         if number % 2:
             order = rng.permutation(variables)
             first = order[: int(rng.integers(1, variables - 1))].tolist()
-            groups = schedule.split(
-                sorted(set(range(variables)) - set(first)), steps, rng, begun=True
-            )
+            rest = sorted(set(range(variables)) - set(first))
+            groups = schedule.split(rest, steps, rng, begun=True)
         else:
             first, groups = [], schedule.groups(range(variables), steps, rng)
         at = int(rng.integers(0 if first else 1, len(groups)))
