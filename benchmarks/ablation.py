@@ -145,7 +145,7 @@ def run(variant: Variant, folder: Path, gan: Any) -> dict[str, Any]:
     train, test, info = load(folder)
     table = gan._form.read(train)
     codes = torch.from_numpy(gan._form.tokens(table))
-    held_out, kept = split_rows(len(codes), 0)
+    kept, held_out = split_rows(len(codes), 0)
     began = time.perf_counter()
     classes = trained(variant, gan, codes, kept, len(train))
     found: dict[str, Any] = {"seconds": time.perf_counter() - began, "steps": {}}

@@ -59,7 +59,10 @@ class Completer:
         weights: Weights,
         latents: Tensor | None = None,
     ) -> Tensor:
-        """Fill the hidden cells of a block.
+        """Fill the hidden cells of a block, as many rows at once as fit.
+
+        Of rows of each of which something is known, or nothing of any: their first group is drawn
+        in another way.
 
         Parameters
         ----------
@@ -91,13 +94,7 @@ class Completer:
             return torch.cat(
                 [self.complete(c, k, groups, u, weights, tie) for c, k, u, tie in parts]
             )
-        begun = known.any(1, keepdim=True)
-        out, _ = self.reveal(codes, known, groups, uniforms, weights, latents)
-        if bool(begun.all()) or not bool(begun.any()):
-            return out
-        # rows at their beginning are drawn in another way; all are, lest others change one
-        fresh, _ = self.reveal(codes, torch.zeros_like(known), groups, uniforms, weights, latents)
-        return torch.where(begun, out, fresh)
+        return self.reveal(codes, known, groups, uniforms, weights, latents)[0]
 
     def reveal(
         self,
@@ -111,9 +108,8 @@ class Completer:
     ) -> tuple[Tensor, Tensor]:
         """Return the completed tokens and the log of the mass that the weights left, per row.
 
-        As :meth:`complete`, of rows of each of which something is known that matters, or nothing of
-        any. To `tally`, of shape (sum of sizes,), it adds how many rows are expected to have each
-        token.
+        As :meth:`complete`, of all rows at once. To `tally`, of shape (sum of sizes,), it adds how
+        many rows are expected to have each token.
         """
         predictor, tie, steps = self.predictor, self._tie, len(groups)
         empty, fresh = not bool(known.any()), ~known

@@ -85,7 +85,7 @@ def fit_classes(
             rest = sorted(set(range(variables)) - set(first))
             groups = schedule.split(rest, steps, rng, begun=True)
         else:
-            first, groups = [], schedule.groups(range(variables), steps, rng)
+            first, groups = [], schedule.groups(range(variables), steps, rng, begun=False)
         at = int(rng.integers(0 if first else 1, len(groups)))
         known = first + [j for group in groups[:at] for j in group]
         rows = torch.from_numpy(rng.integers(len(tokens), size=batch))[own].to(device)
@@ -171,6 +171,6 @@ def few_step_loss(
     for steps in STEPS:
         if steps < tokens.shape[1]:
             rng = numpy_generator(0, "loss", steps)
-            groups = schedule.groups(range(tokens.shape[1]), steps, rng)
+            groups = schedule.groups(range(tokens.shape[1]), steps, rng, begun=False)
             losses.append(-float(likelihood.of_rows(rows, groups, classes).mean()))
     return float(np.mean(losses))

@@ -23,7 +23,7 @@ from synthgan.networks.layers import draw_one
 from synthgan.networks.mixtures import LatentChoice, MixtureGenerator
 from synthgan.networks.predictor import KERNEL_ROWS, Predictor
 from synthgan.networks.rows import LatentClasses, RowGenerator
-from synthgan.schedules import Schedule, random_groups
+from synthgan.schedules import Schedule, group_sizes, random_groups
 
 __all__ = ["Sampler"]
 
@@ -119,7 +119,7 @@ class Sampler:
         first: int,
         rows: int,
         *,
-        steps: int,
+        steps: int | None = None,
         weights: Sequence[Tensor | None],
         restricted: Sequence[int] = (),
         codes: Tensor | None = None,
@@ -131,8 +131,9 @@ class Sampler:
         ----------
         seed, first, rows : int
             The first row of the block, and how many it has.
-        steps : int
-            Groups in which the unrestricted variables are revealed.
+        steps : int, optional
+            Groups in which the unrestricted variables are revealed. None takes the default; where
+            something of a row is known, as many as its later groups need to be no larger.
         weights : sequence of Tensor or None
             Factors on the token probabilities of each variable.
         restricted : sequence of int
@@ -147,17 +148,51 @@ class Sampler:
         -------
         Tensor, shape (rows, variables), int64
         """
-        n_variables = len(self.generator.sizes)
         if codes is None or known is None:
             codes, known = self._nothing(rows)
         rng = numpy_generator(seed, "tokens", first)
         if restricted:
             codes, known = self._draw_restricted(rng, codes, known, list(restricted), weights)
-        open_columns = [j for j in range(n_variables) if not bool(known[:, j].all())]
-        groups = self._groups(open_columns, steps, rng, begun=bool(known.any()))
-        uniforms = self._uniforms(rng, rows)
-        latents = self._latents(rng, rows, groups)
+        begun = known.any(1, keepdim=True)
+        drawn = codes
+        if bool(begun.any()):
+            drawn = self._draw_open(rng, codes, known, steps, weights, begun=True)
+        if not bool(begun.all()):  # drawn as if all were so, lest others change a row
+            rng = numpy_generator(seed, "tokens", first)
+            fresh = self._draw_open(rng, *self._nothing(rows), steps, weights, begun=False)
+            drawn = torch.where(begun, drawn, fresh)
+        return drawn
+
+    def _draw_open(
+        self,
+        rng: np.random.Generator,
+        codes: Tensor,
+        known: Tensor,
+        steps: int | None,
+        weights: Sequence[Tensor | None],
+        *,
+        begun: bool,
+    ) -> Tensor:
+        """Draw what is not known of a block of rows, all of which have begun, or none."""
+        columns = [j for j, whole in enumerate(known.all(0).tolist()) if not whole]
+        if steps is None:
+            steps = self._steps_given(len(columns)) if begun else self.default_steps
+        groups = self._groups(columns, steps, rng, begun=begun)
+        uniforms = self._uniforms(rng, len(codes))
+        latents = self._latents(rng, len(codes), groups)
         return self._completer.complete(codes, known, groups, uniforms, weights, latents)
+
+    def _steps_given(self, columns: int) -> int:
+        """Return in how many groups so many columns are drawn by default, if others are known.
+
+        None is larger than the later groups of plain samples: no more classes tie it than them,
+        and only of those is it measured that they lose nothing.
+        """
+        plain = self.default_steps
+        if plain == 1 or self.schedule is None:
+            return plain
+        largest = group_sizes(len(self.generator.sizes), plain, begun=False)[1]
+        return max(-(-columns // largest), 1)
 
     def _nothing(self, rows: int) -> tuple[Tensor, Tensor]:
         """Return tokens and knownness of rows of which nothing is known."""

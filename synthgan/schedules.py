@@ -5,8 +5,8 @@ mutual information; so columns are split into groups with as little of it inside
 One fixed split would repeat the same small errors in every row. There is a pool of splits instead,
 and each block of rows takes one of them, in an order of its own.
 
-Of rows of which nothing is known, the first group is the largest: its columns are tied by far more
-latent classes than those of later groups (:mod:`synthgan.networks.rows`).
+Where nothing of a row is known, the first group is the largest, and stays the first: its columns
+are tied by far more latent classes than those of later groups (:mod:`synthgan.networks.rows`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from synthgan._runtime import numpy_generator
 from synthgan.exceptions import ModelFileError
 
-__all__ = ["Schedule", "coarse", "mutual_information", "random_groups"]
+__all__ = ["Schedule", "coarse", "group_sizes", "mutual_information", "random_groups"]
 
 #: Splits of the same columns into the same number of groups; fewer in tables of many columns.
 POOL, _POOLED_COLUMNS = 32, 6400
@@ -34,6 +34,23 @@ _SWEEPS = 4
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+
+
+def group_sizes(columns: int, steps: int, *, begun: bool) -> list[int]:
+    """Return the sizes of `steps` groups, from 2 to as many as there are columns.
+
+    They are nearly equal. If nothing is known, the first has twice its share, up to half of the
+    columns.
+
+    Examples
+    --------
+    >>> group_sizes(12, 4, begun=True), group_sizes(12, 4, begun=False)
+    ([3, 3, 3, 3], [6, 2, 2, 2])
+    """
+    first = -(-columns // steps)
+    if not begun:
+        first = max(min(2 * columns // steps, columns // 2), first)
+    return [first, *map(len, np.array_split(np.arange(columns - first), steps - 1))]
 
 
 def random_groups(
@@ -86,7 +103,7 @@ class Schedule:
         steps: int,
         generator: np.random.Generator,
         *,
-        begun: bool = False,
+        begun: bool,
     ) -> list[list[int]]:
         """Return the groups of one block, in the order in which they are revealed.
 
@@ -98,9 +115,8 @@ class Schedule:
             How many groups. As many as there are columns, or more: each is alone.
         generator : numpy Generator
             Chooses one of the pool, and the order.
-        begun : bool, default False
-            Whether something of the rows is known. If not, the first group has up to twice its
-            share of the columns.
+        begun : bool
+            Whether something of the rows is known. If not, the first group is the largest.
         """
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
@@ -113,19 +129,17 @@ class Schedule:
         steps: int,
         generator: np.random.Generator,
         *,
-        begun: bool = False,
+        begun: bool,
     ) -> list[list[int]]:
         """Return groups like :meth:`groups`, made for this call; for columns met but once."""
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
         names = np.asarray(columns)
         dependence = self.dependence[np.ix_(columns, columns)]
-        found = _split(dependence, _sizes(len(names), steps, begun), generator)
+        found = _split(dependence, group_sizes(len(names), steps, begun=begun), generator)
         return _shuffled([names[group].tolist() for group in found], begun, generator)
 
-    def pool(
-        self, columns: Sequence[int], steps: int, *, begun: bool = False
-    ) -> list[list[list[int]]]:
+    def pool(self, columns: Sequence[int], steps: int, *, begun: bool) -> list[list[list[int]]]:
         """Return all splits of some columns into `steps` groups; the same ones at every call."""
         key = tuple(columns), steps, begun
         found = self._pools.get(key)
@@ -137,18 +151,6 @@ class Schedule:
                 self._pools.clear()
             self._pools[key] = found
         return found
-
-
-def _sizes(columns: int, steps: int, begun: bool) -> list[int]:
-    """Return the sizes of groups, nearly equal but for the first where nothing is known.
-
-    That has twice its share, but at most half of the columns, and leaves one to each other.
-    """
-    first = -(-columns // steps)
-    if not begun:
-        first = max(min(2 * columns // steps, columns // 2, columns - steps + 1), first)
-    rest = np.array_split(np.arange(columns - first), steps - 1)
-    return [first, *map(len, rest)]
 
 
 def _shuffled(

@@ -78,7 +78,7 @@ def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     n_drawn = _DRAWN_ROWS // splits
     for number in range(splits):
         part = slice(number, None, splits) if shared else slice(None)
-        groups = sampler.schedule.groups(range(variables), steps, rng)
+        groups = sampler.schedule.groups(range(variables), steps, rng, begun=False)
         single = [[j] for group in groups for j in rng.permutation(group).tolist()]
         drawn = sampler.draw(rng, n_drawn, groups)
         both = torch.cat([rows[part], drawn])

@@ -188,7 +188,7 @@ class TableSampler:
             seed,
             first,
             rows,
-            steps=min(steps or self.sampler.default_steps, len(self.active)),
+            steps=steps,
             weights=weights,
             restricted=restricted,
             codes=given[0],

@@ -26,7 +26,7 @@ __all__ = [
     "LoopResult",
     "descend",
     "fit_loop",
-    "held_out",
+    "hold_out",
     "set_rate",
 ]
 
@@ -34,7 +34,7 @@ _WINDOW = 6  # epochs over which a figure settles
 _ROLLBACKS = 3  # how often a phase goes back to its last good state, each time at half the rate
 
 
-def held_out(n: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(n: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the positions of what is learned from, and of `count` that only validate.
 
     Shape: -> (n - count,) and (count,), int64, both shuffled.

@@ -15,7 +15,7 @@ from synthgan import TabularGAN
 from synthgan._runtime import numpy_generator, torch_generator
 from synthgan.networks.rows import LatentClasses, RowGenerator
 from synthgan.sampling import Sampler
-from synthgan.schedules import random_groups
+from synthgan.schedules import Schedule, random_groups
 
 SIZES = (3, 4, 2)
 BLOCK = 1024
@@ -200,3 +200,56 @@ def test_stratified_uniforms(gan: TabularGAN) -> None:
     draws = gan._sampler().sampler._uniforms(numpy_generator(0, "u"), 100).numpy()
     assert (np.sort((draws * 100).astype(int), axis=0) == np.arange(100)[:, None]).all()
     assert draws.max() < 1
+
+
+def tied(variables: int) -> Sampler:
+    """A sampler of random networks, of four steps by default."""
+    sizes = (3,) * variables
+    network = RowGenerator(sizes, (0,) * variables, width=16, depth=1)
+    network.reset(torch_generator(0, "test"), torch.zeros(sum(sizes)))
+    classes = LatentClasses(sizes, 16, 5, 6)
+    classes.reset(torch_generator(1, "test"))
+    for module in (network, classes):
+        module.eval().requires_grad_(False)
+    flat = np.ones((variables, variables), np.float32) - np.eye(variables, dtype=np.float32)
+    return Sampler(network, None, classes, Schedule(flat), 4)
+
+
+def test_padding_of_a_block_changes_no_row() -> None:
+    """Rows of which nothing is known are drawn alike beside others that are complete."""
+    sampler, weights = tied(12), [None] * 12
+    codes, known = torch.zeros(128, 12, dtype=torch.long), torch.zeros(128, 12, dtype=torch.bool)
+    plain = sampler.draw_block(0, 0, 128, weights=weights)
+    known[100:] = True
+    found = sampler.draw_block(0, 0, 128, weights=weights, codes=codes, known=known)
+    torch.testing.assert_close(found[:100], plain[:100])
+    assert not found[100:].any()
+
+
+def test_more_steps_where_something_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are as large as the later ones of a plain sample, and no larger."""
+    sampler = tied(12)
+    seen, reveal = [], sampler._completer.reveal
+
+    def spy(codes: torch.Tensor, known: torch.Tensor, groups: list[list[int]], *rest: object):
+        seen.append((bool(known.any()), [len(group) for group in groups]))
+        return reveal(codes, known, groups, *rest)
+
+    monkeypatch.setattr(sampler._completer, "reveal", spy)
+    codes, known = torch.zeros(64, 12, dtype=torch.long), torch.zeros(64, 12, dtype=torch.bool)
+    known[:, 3] = True
+    settings = {"weights": [None] * 12, "codes": codes, "known": known}
+    sampler.draw_block(0, 0, 64, **settings)
+    sampler.draw_block(0, 0, 64, steps=3, **settings)
+    known[10] = False
+    sampler.draw_block(0, 0, 64, **settings)
+    known[:] = True
+    sampler.draw_block(0, 0, 64, **settings)
+    lengths = [(begun, sorted(groups, reverse=True)) for begun, groups in seen]
+    assert lengths == [
+        (True, [2, 2, 2, 2, 2, 1]),
+        (True, [4, 4, 3]),
+        (True, [2] * 6),
+        (False, [6, 2, 2, 2]),
+        (True, []),
+    ]

@@ -39,6 +39,28 @@ def test_every_column_is_in_one_group(n, steps, seed, begun, data):
         assert len(groups) == 1 or lengths[0] <= max(share, min(2 * share, len(columns) // 2))
 
 
+@pytest.mark.parametrize(
+    ("columns", "steps", "sizes"),
+    [
+        (12, 4, [6, 2, 2, 2]),
+        (15, 4, [7, 3, 3, 2]),
+        (11, 5, [4, 2, 2, 2, 1]),
+        (5, 4, [2, 1, 1, 1]),
+        (12, 12, [1] * 12),
+        (11, 2, [6, 5]),
+    ],
+)
+def test_the_first_group_is_the_largest(columns, steps, sizes):
+    schedule = Schedule(some_dependence(columns))
+    for split in (schedule.groups, schedule.split):
+        draw = numpy_generator(0, "order")
+        found = [list(map(len, split(range(columns), steps, draw, begun=False))) for _ in range(9)]
+        assert all(sorted(lengths, reverse=True) == sizes for lengths in found)
+        assert all(lengths[0] == sizes[0] for lengths in found)
+        firsts = {len(split(range(columns), steps, draw, begun=True)[0]) for _ in range(50)}
+        assert firsts == {columns // steps, -(-columns // steps)}
+
+
 def test_dependent_columns_are_apart():
     """Of 200 random splits the best keeps more inside than the worst of the pool."""
     dependence = some_dependence(15)
@@ -54,14 +76,15 @@ def test_twins_never_meet():
     dependence = np.zeros((8, 8), np.float32)
     for a in range(0, 8, 2):
         dependence[a, a + 1] = dependence[a + 1, a] = 1
-    pool = Schedule(dependence).pool(range(8), 2)
+    pool = Schedule(dependence).pool(range(8), 2, begun=True)
     assert all(inside(dependence, groups) == 0 for groups in pool)
 
 
 def test_the_pool_is_the_same_in_every_process_and_the_order_is_not():
     one, two = Schedule(some_dependence(9)), Schedule(some_dependence(9))
-    assert one.pool(range(9), 3) == two.pool(range(9), 3)
-    seen = {str(one.groups(range(9), 3, numpy_generator(k, "order"))) for k in range(20)}
+    assert one.pool(range(9), 3, begun=False) == two.pool(range(9), 3, begun=False)
+    orders = [numpy_generator(k, "order") for k in range(20)]
+    seen = {str(one.groups(range(9), 3, order, begun=False)) for order in orders}
     assert len(seen) > 10
 
 

@@ -126,6 +126,34 @@ def test_variables_of_many_tokens_are_searched_in_blocks(sizes, shared, weighted
     torch.testing.assert_close(found, spread, atol=1e-4, rtol=1e-4)
 
 
+def test_the_ends_of_a_row_of_blocks():
+    """One row for many draws; tokens without weight are at both ends, and in a whole block."""
+    scores = torch.randn(1, 5000, generator=torch_generator(0, "scores"))
+    weight = torch.ones(5000)
+    weight[:40], weight[70:200], weight[-3:] = 0, 0, 0
+    uniforms = torch.linspace(0, 1 - 2**-24, 3000)[:, None]
+    tokens = Shares.of(scores.clone(), [5000], [weight]).draw(uniforms)
+    exact = torch.nn.functional.pad(plain(scores, [5000], [weight])[0].cumsum(1), (1, 0))[0]
+    assert tokens[0] == 40
+    assert tokens[-1] == 4996
+    assert (tokens.flatten().diff() >= 0).all()
+    assert (exact[tokens] <= uniforms + 1e-6).all()
+    assert (exact[tokens + 1] >= uniforms - 1e-6).all()
+    nothing = Shares.of(scores[:0], [5000], [None]).draw(uniforms[:0])
+    assert nothing.shape == (0, 1)
+
+
+def test_weights_rule_in_blocks_where_nothing_is_left():
+    scores = torch.zeros(7, 3000)
+    scores[:, 5] = -300.0
+    weight = torch.zeros(3000)
+    weight[5] = 1.0
+    shares = Shares.of(scores, [3000], [weight])
+    uniforms = torch.rand(7, 1, generator=torch_generator(0, "u"))
+    assert set(shares.draw(uniforms).flatten().tolist()) == {5}
+    assert (shares.log_mass < -60).all()
+
+
 @pytest.mark.parametrize("offset", [0.0, 30.0, -30.0])
 def test_variables_of_very_different_logits(offset):
     """A variable keeps its distribution beside one whose logits are far higher or lower."""

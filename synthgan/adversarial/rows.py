@@ -103,7 +103,7 @@ def fit_adversarial(
 
     def step(number: int, share: float) -> dict[str, Tensor]:
         rng = numpy_generator(seed, "game", number)
-        groups = schedule.groups(range(variables), int(rng.choice(counts)), rng)
+        groups = schedule.groups(range(variables), int(rng.choice(counts)), rng, begun=False)
         real = tokens[torch.from_numpy(rng.integers(len(tokens), size=batch)).to(device)].long()
         sampler.forget()
         with autocast(device, predictor.half):

@@ -40,7 +40,7 @@ from synthgan.networks.pixels import BLOCK, as_bytes, in_blocks, placed, to_pixe
 from synthgan.options import with_changes
 from synthgan.privacy import DifferentialPrivacy
 from synthgan.runs import Callback, Run
-from synthgan.training import LoopResult, held_out
+from synthgan.training import LoopResult, hold_out
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -232,18 +232,19 @@ class ImageGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         device: torch.device,
         run: Run,
     ) -> tuple[tuple[torch.nn.Module, torch.nn.Module], LoopResult]:
+        """Return the generator and the critic, and how training went."""
         options = with_changes(PRESETS[self.preset][1], self.options)
         networks = draw_networks(self._build(coder), seed, device)
         pixels = as_bytes(found.pixels)
         conditions = torch.from_numpy(encoded)
-        few = min(len(found) // 20, 500) if len(found) >= 400 else 0  # that only show overfitting
-        kept, rest = held_out(len(found), few, seed)
+        count = min(len(found) // 20, 500) if len(found) >= 400 else 0
+        kept, aside = hold_out(len(found), count, seed)  # these only show overfitting
         result = fit_images(
             *networks,
             pixels[kept].to(device),
             conditions[kept].to(device),
             options,
-            held_out=(pixels[rest].to(device), conditions[rest].to(device)) if few else None,
+            held_out=(pixels[aside].to(device), conditions[aside].to(device)) if count else None,
             seed=seed,
             precision=half_precision(device),
             run=replace(run, callbacks=[*self._previews(networks[0], coder), *run.callbacks]),

@@ -37,7 +37,7 @@ from synthgan.networks.pixels import as_bytes, in_blocks, placed, to_pixels, to_
 from synthgan.objectives import gaussian_error
 from synthgan.options import with_changes
 from synthgan.runs import Callback, Run
-from synthgan.training import LoopResult, held_out
+from synthgan.training import LoopResult, hold_out
 from synthgan.variational import AutoencoderOptions, fit_autoencoder
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
         device: torch.device,
         run: Run,
     ) -> tuple[tuple[ImageEncoder, ResidualGenerator], LoopResult]:
+        """Return the encoder and the decoder, and how training went."""
         encoder, decoder = _build(form, self.latent, coder, self.width)
         for network, purpose in ((encoder, "encoder"), (decoder, "decoder")):
             network.reset(torch_generator(seed, purpose))
@@ -209,13 +210,13 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesize
                 decoded = decoder(latents, conditions[rows])
             return gaussian_error(to_tensor(pixels[rows]), decoded)
 
-        kept, rest = held_out(len(found), max(min(len(found) // 10, 1000), 1), seed)
+        kept, aside = hold_out(len(found), max(min(len(found) // 10, 1000), 1), seed)
         result = fit_autoencoder(
             nn.ModuleList([encoder, decoder]),
             encode,
             error,
             kept.to(device),
-            rest.to(device),
+            aside.to(device),
             with_changes(AutoencoderOptions(), self.options),
             variational=self.variational,
             seed=seed,

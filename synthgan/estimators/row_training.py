@@ -65,13 +65,13 @@ def train_rows(
     if not sizes:
         return TableNetworks(generator.eval(), None, None), []
     generator.to(device)
-    kept, rest = split_rows(n_rows, seed)
+    kept, aside = split_rows(n_rows, seed)
     tokens = tokens_on(device, codes)
     precision = half_precision(device)
     result = fit_likelihood(
         generator,
         tokens[kept],
-        tokens[rest],
+        tokens[aside],
         options,
         seed=seed,
         precision=precision,
@@ -91,7 +91,7 @@ def train_rows(
         classes = LatentClasses(sizes, width, options.classes, starts)
         classes.reset(torch_generator(seed, "classes"))
         classes.to(device)
-        parts, watched = (tokens[kept], tokens[rest]), run.part(_CLASS_SHARE)
+        parts, watched = (tokens[kept], tokens[aside]), run.part(_CLASS_SHARE)
         found = fit_start(likelihood, classes, *parts, options, seed=seed, run=watched)
         logger.info("classes of the first step ended: %s", found.reason)
         history = history + found.history
@@ -102,7 +102,7 @@ def train_rows(
             logger.info("classes ended: %s", found.reason)
             history = history + found.history
         losses = [
-            ranks.agreed(few_step_loss(likelihood, schedule, c, tokens[rest]))
+            ranks.agreed(few_step_loss(likelihood, schedule, c, tokens[aside]))
             for c in (None, classes)
         ]
         logger.info("loss of few steps without and with classes: %s", losses)
@@ -125,7 +125,7 @@ def train_rows(
             match(sampler, classes.bias_of(steps), steps=steps)
             classes.extend_bias(steps)
 
-    steps, costs = choose_steps(sampler, tokens[rest], prepare)
+    steps, costs = choose_steps(sampler, tokens[aside], prepare)
     logger.info("steps of a sample: %d; costs %s", steps, costs)
     return TableNetworks(generator, classes, schedule, steps, costs), history
 

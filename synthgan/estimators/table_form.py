@@ -21,7 +21,7 @@ from synthgan.inference import infer_schema
 from synthgan.io import Container, read_with_container, with_container
 from synthgan.schema import Schema
 from synthgan.sources import read_path, sample_rows
-from synthgan.training import held_out
+from synthgan.training import hold_out
 
 __all__ = [
     "TableForm",
@@ -331,7 +331,7 @@ def _shown(cells: pa.Array) -> list[str]:
 
 def split_rows(n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the positions of training and held-out rows: a tenth is held out, at most 4,000."""
-    return held_out(n_rows, min(max(n_rows // 10, 1), 4000), seed)
+    return hold_out(n_rows, min(max(n_rows // 10, 1), 4000), seed)
 
 
 def tokens_on(device: torch.device, codes: Array) -> torch.Tensor:

@@ -337,7 +337,7 @@ class TabularGAN(BaseSynthesizer):
             as there are columns is what the network has learned, without any loss.
         random_state : int, Generator, RandomState or None, default None
             The same int gives the same rows, and the first rows do not depend on how many follow.
-            (With a table of known cells they do: which cells others lack decides in what order
+            (With a table of known cells they do: which cells others lack decides in what groups
             those of a block are drawn.)
 
         Returns

@@ -268,14 +268,14 @@ class TabularVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSynthesi
                     logits = decoder(latents)
                 return -token_log_likelihood(logits, tokens[rows].long()).mean()
 
-            kept, rest = split_rows(len(codes), seed)
+            kept, aside = split_rows(len(codes), seed)
             usual = AutoencoderOptions.for_rows(len(codes), sum(form.sizes))
             result = fit_autoencoder(
                 nn.ModuleList([encoder, decoder]),
                 encode,
                 error,
                 kept.to(device),
-                rest.to(device),
+                aside.to(device),
                 with_changes(usual, self.options),
                 variational=self.variational,
                 seed=seed,

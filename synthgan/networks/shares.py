@@ -22,9 +22,9 @@ class Shares:
     """Distributions of the tokens of some variables in some rows.
 
     All variables of a row are drawn from by one search in the running sums over all their tokens,
-    in float64: each has a span of these, and a uniform number is a place in the span. Of variables
-    with thousands of tokens, the sums run over blocks of tokens, and a second search, within the
-    block found, ends at the token.
+    in float64: each has a span of these, and a uniform number is a place in the span. Where
+    variables have hundreds of tokens on average, the sums run over blocks of tokens, and a second
+    search, within the block found, ends at the token.
 
     Attributes
     ----------
@@ -96,20 +96,20 @@ class Shares:
             known = zip(ones, weights, strict=True)
             factors = torch.cat([one if w is None else w.to(device) for one, w in known])
             terms *= factors
-        running, below, ends = _spans(terms, sizes, block)
+        blocks = -(-lengths // block)
+        starts, first = lengths.cumsum(0) - lengths, blocks.cumsum(0) - blocks
+        running, below, ends = _spans(terms, sizes, block, first + blocks - 1)
         if confined:
             mass = ends - below
             empty = mass <= (_LITTLE if shared else _NOTHING) * whole
             log_mass = torch.where(empty, _NOTHING, mass / whole).log().float().to(home)
             if bool(empty.any()):
                 terms = torch.where(empty.repeat_interleave(lengths, dim=1), factors, terms)
-                running, below, ends = _spans(terms, sizes, block)
+                running, below, ends = _spans(terms, sizes, block, first + blocks - 1)
         if shared:
             lifts = torch.arange(len(running), device=device)[:, None] * (running.max() * 1.5)
             for sums in (running, below, ends):
                 sums += lifts
-        blocks = -(-lengths // block)
-        starts, first = lengths.cumsum(0) - lengths, blocks.cumsum(0) - blocks
         return cls(terms, running, below, ends, lengths, block, starts, first, log_mass)
 
     def taken(self, variables: Sequence[int], chosen: Tensor) -> Shares:
@@ -179,7 +179,7 @@ class Shares:
 
 def _block(sizes: Sequence[int]) -> int:
     """Return how many tokens are a block: about as many as a variable then has blocks."""
-    mean = sum(sizes) // max(len(sizes), 1)
+    mean = sum(sizes) // len(sizes)
     return 2 ** (mean.bit_length() // 2) if mean >= _WIDE else 1
 
 
@@ -188,17 +188,20 @@ def _inside(where: Tensor, below: Tensor, ends: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(where, torch.nextafter(ends, below)), below)
 
 
-def _spans(terms: Tensor, sizes: Sequence[int], block: int) -> tuple[Tensor, Tensor, Tensor]:
+def _spans(
+    terms: Tensor, sizes: Sequence[int], block: int, last: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return running sums of blocks, and where the span of each variable begins and ends.
 
-    Shape: terms (rows, tokens) -> (rows, blocks), twice (rows, variables).
+    Shape: terms (rows, tokens), last block of each variable (variables,) -> (rows, blocks), twice
+    (rows, variables).
     """
-    sums, last = terms, torch.tensor(sizes).cumsum(0) - 1
+    sums = terms
     if block > 1:
-        parts = [_sums(part, block) for part in torch.split(terms, list(sizes), dim=1)]
-        sums, last = torch.cat(parts, 1), torch.tensor([p.shape[1] for p in parts]).cumsum(0) - 1
+        parts = torch.split(terms, list(sizes), dim=1)
+        sums = torch.cat([_sums(part, block) for part in parts], dim=1)
     running = sums.cumsum(1, dtype=torch.float64)
-    ends = running[:, last.to(terms.device)]
+    ends = running[:, last]
     below = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
     return running, below, ends
 
