@@ -333,8 +333,9 @@ class TabularGAN(BaseSynthesizer):
             the rest is drawn from the model's conditional distribution. Or a table of known cells,
             missing where unknown: one row comes out per row.
         steps : int, optional
-            Groups in which the columns are drawn; fewer is faster. None takes ``steps_``. As many
-            as there are columns is what the network has learned, without any loss.
+            Groups in which the columns are drawn; fewer is faster. None takes ``steps_``, or with
+            conditions as many as make the groups no larger. As many as there are columns is what
+            the network has learned, without any loss.
         random_state : int, Generator, RandomState or None, default None
             The same int gives the same rows, and the first rows do not depend on how many follow.
             (With a table of known cells they do: which cells others lack decides in what groups
