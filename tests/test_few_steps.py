@@ -161,16 +161,17 @@ def test_classes_learn_that_coins_agree(coins):
         torch.testing.assert_close(value, frozen[name])
 
 
-def test_steps_are_as_few_as_cost_nothing(generator, classes):
+def test_steps_are_as_few_as_cost_nothing(generator, monkeypatch):
     """Rows drawn in one step want one step; rows drawn one by one want all of them."""
+    monkeypatch.setattr(step_choice, "_MOST_DIVERGENCE", 0.4)
     schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
     sampler = Sampler(generator, schedule=schedule)
     blocks = [sampler.draw_block(0, b, 1024, steps=4, weights=[None] * 4) for b in range(4)]
     rows = torch.cat(blocks)
     steps, costs = choose_steps(sampler, rows)
     assert steps == 4
-    assert [cost["steps"] for cost in costs] == [1, 2]
-    assert min(cost["divergence"] for cost in costs) > 0.5
+    assert [cost["steps"] for cost in costs] == [1, 2, 3]
+    assert min(cost["divergence"] for cost in costs) > 0.4
     flat = RowGenerator(SIZES, (0,) * 4, width=16, depth=1)
     flat.reset(torch_generator(0, "test"), torch.zeros(sum(SIZES)))
     with torch.no_grad():
@@ -192,7 +193,7 @@ def test_divergence_sees_what_unseen_rows_do_not(generator):
     assert found["cost"] < -10 * found["error"] < 0
     assert found["divergence"] == pytest.approx(-found["cost"], rel=0.3)
     assert found["divergence"] > 0.5
-    assert choose_steps(sampler, rows)[0] == 4
+    assert choose_steps(sampler, rows)[0] == 3  # of which the bound is kept
 
 
 @pytest.mark.parametrize(("variables", "chosen"), [(6, 6), (15, 15), (30, 16), (60, 8)])
