@@ -49,7 +49,8 @@ def group_sizes(columns: int, steps: int, *, begun: bool) -> list[int]:
     """
     first = -(-columns // steps)
     if not begun:
-        first = max(min(2 * columns // steps, columns // 2), first)
+        most = min(columns // 2, columns - steps + 1)  # so that each other has one
+        first = max(min(2 * columns // steps, most), first)
     return [first, *map(len, np.array_split(np.arange(columns - first), steps - 1))]
 
 

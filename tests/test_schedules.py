@@ -8,7 +8,13 @@ from sklearn.metrics import mutual_info_score
 
 from synthgan._runtime import numpy_generator
 from synthgan.exceptions import ModelFileError
-from synthgan.schedules import Schedule, coarse, mutual_information, random_groups
+from synthgan.schedules import (
+    Schedule,
+    coarse,
+    group_sizes,
+    mutual_information,
+    random_groups,
+)
 
 
 def inside(dependence, groups):
@@ -51,6 +57,7 @@ def test_every_column_is_in_one_group(n, steps, seed, begun, data):
     ],
 )
 def test_the_first_group_is_the_largest(columns, steps, sizes):
+    assert group_sizes(columns, steps, begun=False) == sizes
     schedule = Schedule(some_dependence(columns))
     for split in (schedule.groups, schedule.split):
         draw = numpy_generator(0, "order")

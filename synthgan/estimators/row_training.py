@@ -127,7 +127,7 @@ def train_rows(
 
     steps, costs = choose_steps(sampler, tokens[aside], prepare)
     logger.info("steps of a sample: %d; costs %s", steps, costs)
-    if classes is not None and steps < STEPS[-1] and steps not in STEPS:
+    if classes is not None and steps not in STEPS and steps < min(STEPS[-1], len(sizes)):
         match(sampler, classes.bias_of(steps), steps=steps)
     return TableNetworks(generator, classes, schedule, steps, costs), history
 
