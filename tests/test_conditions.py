@@ -72,19 +72,23 @@ def test_ordered_range(gan: TabularGAN) -> None:
     assert set(grades) == {"mid", "high"}
 
 
-def test_two_ranges_resemble_rejection_from_plain_rows(adult_gan: TabularGAN) -> None:
-    """Orders of drawing differ, and a small model is not quite consistent: 6 % of slack.
+@pytest.mark.parametrize(("steps", "slack"), [(15, 0.03), (None, 0.08)])
+def test_two_ranges_resemble_rejection_from_plain_rows(
+    adult_gan: TabularGAN, steps: int | None, slack: float
+) -> None:
+    """Orders of drawing differ, and a small model is not quite consistent: 3 % of slack.
 
-    On top of it sqrt(k / n), which is more than two samples of n rows differ by for k levels.
+    In few steps, after a fit of seconds, its classes tie columns only roughly: 8 %. On top of it
+    sqrt(k / n), which is more than two samples of n rows differ by for k levels.
     """
-    plain = adult_gan.sample(30_000, random_state=5)
+    plain = adult_gan.sample(30_000, steps=steps, random_state=5)
     kept = plain[plain["age"].between(25, 45) & plain["education_num"].between(10, 13)]
     conditions = {"age": (25, 45), "education_num": (10, 13)}
-    drawn = adult_gan.sample(len(kept), conditions=conditions, random_state=6)
+    drawn = adult_gan.sample(len(kept), conditions=conditions, steps=steps, random_state=6)
     for name in ("education_num", "marital_status", "income", "sex"):
         a, b = (t[name].value_counts(normalize=True) for t in (kept, drawn))
         chance = (len(a) / len(kept)) ** 0.5
-        assert a.subtract(b, fill_value=0).abs().sum() / 2 < 0.06 + chance
+        assert a.subtract(b, fill_value=0).abs().sum() / 2 < slack + chance
 
 
 def test_frame_of_known_cells(adult: pd.DataFrame, adult_gan: TabularGAN) -> None:
