@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgan.cli import verbs
+from synthgan.cli.demo import demo
 from synthgan.cli.where import WHERE_HELP, parse_where
 
 __all__ = ["build_parser"]
@@ -263,7 +264,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = verb(verbs.schema)
     one.add_argument("data", metavar="DATA", help="table to look at: .parquet or .csv")
 
-    one = verb(verbs.demo)
+    one = verb(demo)
     one.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="output folder")
     one.add_argument("--max-time", metavar="T", default="60s", help="training time (60s)")
     _add_seed(one, 0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["REFUSED", "Answer", "UsageError"]
+__all__ = ["REFUSED", "Answer", "UsageError", "say"]
 
 
 class UsageError(DataError):
@@ -75,7 +75,7 @@ def _fit(args: argparse.Namespace) -> Answer:
     gan.fit(args.data, target=args.target)
     if not ranks.number():
         gan.save(args.output)
-    _say(args, f"wrote {args.output}; rows take {gan.steps_} steps unless you ask for others")
+    say(args, f"wrote {args.output}; rows take {gan.steps_} steps unless you ask for others")
     return Answer({"model": str(args.output), **gan.describe()})
 
 
@@ -118,7 +118,7 @@ def domain(args: argparse.Namespace) -> Answer:
         raise DataError(f"{args.output} exists; remove it first, lest your levels be lost.")
     _require_folder(args.output)
     write_text(args.output, json.dumps(found, indent=1) + "\n")
-    _say(args, f"wrote {args.output}: fill in the levels and bounds; what stays null costs budget")
+    say(args, f"wrote {args.output}: fill in the levels and bounds; what stays null costs budget")
     return Answer({"output": str(args.output), **found})
 
 
@@ -173,7 +173,7 @@ def sample(args: argparse.Namespace) -> Answer:
         sys.stdout.buffer.flush()
     else:
         write_table(rows, args.output, excel_safe=args.excel_safe)
-        _say(args, f"wrote {args.n} rows to {args.output}")
+        say(args, f"wrote {args.n} rows to {args.output}")
     return Answer({"output": args.output, "rows": args.n})
 
 
@@ -223,7 +223,7 @@ def _sample_shards(args: argparse.Namespace) -> Answer:
         device=args.device,
         progress=not args.quiet,
     )
-    _say(args, f"wrote {args.n} rows to {len(manifest['files'])} files in {args.output}")
+    say(args, f"wrote {args.n} rows to {len(manifest['files'])} files in {args.output}")
     return Answer({"output": args.output, **manifest})
 
 
@@ -252,15 +252,15 @@ def evaluate(args: argparse.Namespace) -> Answer:
         report = Report({**report.to_dict(), "gate": result.to_dict()})
     if args.html is not None:
         report.to_html(args.html)
-        _say(args, f"wrote {args.html}")
+        say(args, f"wrote {args.html}")
     if args.json_path == "-":
         args.as_json = True
     elif args.json_path is not None:
         report.to_json(args.json_path)
-        _say(args, f"wrote {args.json_path}")
+        say(args, f"wrote {args.json_path}")
     if args.junit is not None and result is not None:
         write_text(args.junit, result.to_junit_xml())
-        _say(args, f"wrote {args.junit}")
+        say(args, f"wrote {args.junit}")
     if args.card is not None:
         _write_card(args, measured)
     if result is None:
@@ -334,7 +334,7 @@ def _write_card(args: argparse.Namespace, report: Any) -> None:
     else:
         card = model_card(load_model(args.model, device="cpu").describe(), report, args.model)
     card.write(args.card)
-    _say(args, f"wrote {args.card}")
+    say(args, f"wrote {args.card}")
 
 
 def distances(args: argparse.Namespace) -> Answer:
@@ -392,10 +392,10 @@ def augment(args: argparse.Namespace) -> Answer:
         progress=not args.quiet,
     )
     write_table(found.X.assign(**{args.target: found.y})[list(table)], args.output)
-    _say(args, f"wrote {len(found.y)} rows to {args.output}, {found.n_added} of them synthetic")
+    say(args, f"wrote {len(found.y)} rows to {args.output}, {found.n_added} of them synthetic")
     if args.html is not None:
         found.to_html(args.html)
-        _say(args, f"wrote {args.html}")
+        say(args, f"wrote {args.html}")
     return Answer({"output": args.output, **found.to_dict()}, str(found))
 
 
@@ -444,59 +444,6 @@ def schema(args: argparse.Namespace) -> Answer:
     return Answer(inferred.to_dict(), inferred.to_json())
 
 
-def demo(args: argparse.Namespace) -> Answer:
-    """Fit, sample and evaluate scikit-learn's breast cancer table."""
-    from synthgan.estimators.tabular_gan import TabularGAN
-    from synthgan.evaluate import evaluate as compare
-    from synthgan.io import write_table
-
-    out: Path = args.out
-    out.mkdir(parents=True, exist_ok=True)
-    train, holdout = _demo_tables(args.seed)
-    _say(args, f"fitting {len(train)} rows of {train.shape[1]} columns")
-    gan = TabularGAN(
-        random_state=args.seed,
-        device=args.device,
-        max_time=args.max_time,
-        verbose=0 if args.quiet else 1,
-    )
-    gan.fit(train, target="diagnosis").save(out / "model.synthgan")
-    synthetic = gan.sample(len(train), random_state=args.seed)
-    write_table(synthetic, out / "synthetic.parquet")
-    _say(args, "evaluating against the rows that were held out")
-    report = compare(
-        train,
-        synthetic,
-        holdout=holdout,
-        target="diagnosis",
-        history=gan.history_,
-        random_state=args.seed,
-        progress=not args.quiet,
-    )
-    report.to_html(out / "report.html")
-    report.to_json(out / "report.json")
-    files = {
-        name.partition(".")[0] if name != "report.json" else "report_json": str(out / name)
-        for name in ("model.synthgan", "synthetic.parquet", "report.html", "report.json")
-    }
-    text = f"{report}\n\nfull report: {out / 'report.html'}"
-    return Answer({"files": files, "report": report.to_dict()}, text)
-
-
-def _demo_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return two random halves of the breast cancer table, with a readable target column."""
-    from sklearn.datasets import load_breast_cancer
-
-    from synthgan._runtime import numpy_generator
-
-    bunch = load_breast_cancer(as_frame=True)
-    table = bunch.data.assign(diagnosis=bunch.target_names[bunch.target.to_numpy()])
-    order = numpy_generator(seed, "demo split").permutation(len(table))
-    half = len(table) // 2
-    train, holdout = table.iloc[order[:half]], table.iloc[order[half:]]
-    return train.reset_index(drop=True), holdout.reset_index(drop=True)
-
-
 def _require_folder(path: Path) -> None:
     """Refuse a path that cannot be written before the work is done, not after it."""
     if not path.parent.is_dir():
@@ -509,6 +456,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
-def _say(args: argparse.Namespace, message: str) -> None:
+def say(args: argparse.Namespace, message: str) -> None:
+    """Tell people how far a verb is, unless they asked for quiet."""
     if not args.quiet:
         print(message, file=sys.stderr)
