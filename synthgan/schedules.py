@@ -2,6 +2,9 @@
 
 The columns of one step are drawn independently, given all that is visible. What that costs is their
 mutual information; so columns are split into groups with as little of it inside as can be found.
+What counts is what columns say about each other once others are visible, except for the first
+group of rows of which nothing is known (:mod:`synthgan.dependence`).
+
 One fixed split would repeat the same small errors in every row. There is a pool of splits instead,
 and each block of rows takes one of them, in an order of its own.
 
@@ -13,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,12 @@ import numpy.typing as npt
 from synthgan._runtime import numpy_generator
 from synthgan.exceptions import ModelFileError
 
-__all__ = ["Schedule", "coarse", "group_sizes", "mutual_information", "random_groups"]
+__all__ = ["Schedule", "group_sizes", "random_groups"]
 
 #: Splits of the same columns into the same number of groups; fewer in tables of many columns.
 POOL, _POOLED_COLUMNS = 32, 6400
-#: Groups of tokens by which dependence is measured, in tables of few and of many columns.
-_LEVELS, _LEVELS_WIDE, _WIDE = 16, 8, 100
-_ROWS, _CELLS = 20_000, 2_000_000
-_COLUMNS_AT_ONCE = 64
+#: What dependence costs inside of the first group, of that in a later one: more classes tie it.
+_FIRST_SHARE = 0.5
 _SWEEPS = 4
 
 Array = npt.NDArray[Any]
@@ -76,11 +76,13 @@ class Schedule:
 
     Parameters
     ----------
-    dependence : ndarray of float, shape (variables, variables)
-        How much two variables say about each other; symmetric, 0 on the diagonal.
+    alone, given : ndarray of float, shape (variables, variables)
+        How much two variables say about each other if nothing else is known, and if others are;
+        symmetric, 0 on the diagonal.
     """
 
-    dependence: Floats
+    alone: Floats
+    given: Floats
     _pools: dict[tuple[tuple[int, ...], int, bool], list[list[list[int]]]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -92,11 +94,17 @@ class Schedule:
         Raises
         ------
         ModelFileError
-            If the array has another shape than (variables, variables), or is not of numbers >= 0.
+            If the array has another shape than (2, variables, variables), or is not of
+            numbers >= 0.
         """
-        if dependence.shape != (variables, variables) or not (dependence >= 0).all():
+        if dependence.shape != (2, variables, variables) or not (dependence >= 0).all():
             raise ModelFileError("The schedule of the model is damaged.")
-        return cls(dependence.astype(np.float32))
+        alone, given = dependence.astype(np.float32)
+        return cls(alone, given)
+
+    def to_array(self) -> Array:
+        """Return what a model file keeps, (2, variables, variables), in half precision."""
+        return np.stack([self.alone, self.given]).astype(np.float16)
 
     def groups(
         self,
@@ -135,9 +143,10 @@ class Schedule:
         """Return groups like :meth:`groups`, made for this call; for columns met but once."""
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
-        names = np.asarray(columns)
-        dependence = self.dependence[np.ix_(columns, columns)]
-        found = _split(dependence, group_sizes(len(names), steps, begun=begun), generator)
+        names, cells = np.asarray(columns), np.ix_(columns, columns)
+        later = self.alone[cells] + self.given[cells]  # some of the others are visible
+        first = later if begun else _FIRST_SHARE * self.alone[cells]
+        found = _split(first, later, group_sizes(len(names), steps, begun=begun), generator)
         return _shuffled([names[group].tolist() for group in found], begun, generator)
 
     def pool(self, columns: Sequence[int], steps: int, *, begun: bool) -> list[list[list[int]]]:
@@ -163,13 +172,16 @@ def _shuffled(
     return [groups[k] for k in (*first, *rest)]
 
 
-def _split(dependence: Floats, sizes: Sequence[int], draw: np.random.Generator) -> list[Array]:
+def _split(
+    first: Floats, later: Floats, sizes: Sequence[int], draw: np.random.Generator
+) -> list[Array]:
     """Split variables into groups of these sizes with little dependence inside.
 
     Each, in random order, joins the group where it adds least; then pairs swap their places as long
-    as that helps.
+    as that helps. `first` is what counts in the first group, `later` in the others.
     """
-    n, steps = len(dependence), len(sizes)
+    n, steps = len(later), len(sizes)
+    tables = [first] + [later] * (steps - 1)
     room = np.array(sizes)
     place = np.full(n, -1)
     inside = np.zeros((steps, n), np.float32)  # dependence of each variable on each group
@@ -178,88 +190,23 @@ def _split(dependence: Floats, sizes: Sequence[int], draw: np.random.Generator) 
         best = int(draw.choice(np.flatnonzero(cost == cost.min())))
         place[j] = best
         room[best] -= 1
-        inside[best] += dependence[j]
+        inside[best] += tables[best][j]
     everyone = np.arange(n)
     for _ in range(_SWEEPS):
         swapped = False
         for a in draw.permutation(n):
             here = place[a]
+            with_a = np.where(place == 0, first[a], later[a])  # of others, in their groups
             gain = inside[here, a] + inside[place, everyone]
-            gain = gain - inside[place, a] - inside[here] + 2 * dependence[a]
+            gain = gain - (inside[place, a] - with_a) - (inside[here] - tables[here][a])
             gain[place == here] = 0.0
             b = int(gain.argmax())
             if gain[b] > 1e-6:
                 there = place[b]
                 place[a], place[b] = there, here
-                inside[here] += dependence[b] - dependence[a]
-                inside[there] += dependence[a] - dependence[b]
+                inside[here] += tables[here][b] - tables[here][a]
+                inside[there] += tables[there][a] - tables[there][b]
                 swapped = True
         if not swapped:
             break
     return [np.flatnonzero(place == k) for k in range(steps)]
-
-
-def coarse(tokens: Array, size: int, levels: int) -> Array:
-    """Return the group of every token of a variable, shape (size,).
-
-    At most `levels` groups of neighbouring tokens, which hold about equally many of the `tokens`.
-    """
-    if size <= levels:
-        return np.arange(size)
-    share = np.bincount(tokens, minlength=size) / max(len(tokens), 1)
-    middle = share.cumsum() - share / 2
-    return np.minimum((middle * levels).astype(np.int64), levels - 1)
-
-
-def mutual_information(codes: Array, sizes: Sequence[int], seed: int) -> Floats:
-    """Return the mutual information of all pairs of variables, in nats.
-
-    Of up to 20,000 rows, fewer if there are more than 100 variables, and of tokens in at most 16
-    groups (8 if there are more than 100 variables), less the bias of the plug-in estimate (Miller
-    1955), rounded to half precision.
-
-    Shape: codes (rows, variables) of int -> (variables, variables), 0 on the diagonal.
-    """
-    n = len(sizes)
-    rows, most = codes, min(_ROWS, max(_CELLS // max(n, 1), 2000))
-    if len(codes) > most:
-        rows = codes[np.sort(numpy_generator(seed, "dependence").permutation(len(codes))[:most])]
-    levels = _LEVELS if n <= _WIDE else _LEVELS_WIDE
-    tables = [coarse(rows[:, j], size, levels) for j, size in enumerate(sizes)]
-    counts = [int(table.max(initial=0)) + 1 for table in tables]
-    chunks = [range(a, min(a + _COLUMNS_AT_ONCE, n)) for a in range(0, n, _COLUMNS_AT_ONCE)]
-
-    def onehot(chunk: range) -> Floats:
-        ends = np.cumsum([0, *(counts[j] for j in chunk)])
-        out = np.zeros((len(rows), ends[-1]), np.float32)
-        for start, j in zip(ends, chunk, strict=False):
-            out[np.arange(len(rows)), start + tables[j][rows[:, j]]] = 1.0
-        return out
-
-    found = np.zeros((n, n), np.float32)
-    for k, first in enumerate(chunks):
-        left = onehot(first)
-        for second in chunks[k:]:
-            right = left if second is first else onehot(second)
-            part = _information(left, right, [[counts[j] for j in c] for c in (first, second)])
-            found[first.start : first.stop, second.start : second.stop] = part
-            found[second.start : second.stop, first.start : first.stop] = part.T
-    np.fill_diagonal(found, 0.0)
-    return found.astype(np.float16).astype(np.float32)
-
-
-def _information(left: Floats, right: Floats, counts: list[list[int]]) -> Floats:
-    """Return the mutual information of each variable of one chunk with each of another."""
-    n = len(left)
-    joint = (left.T @ right) / n
-    product = np.outer(left.mean(0), right.mean(0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(joint > 0, joint * np.log(joint / product), 0.0)
-    edges = [np.cumsum([0, *c]) for c in counts]
-    sums = np.add.reduceat(np.add.reduceat(terms, edges[0][:-1], 0), edges[1][:-1], 1)
-    levels = [
-        np.array([(x[:, a:b].any(0)).sum() for a, b in pairwise(e)])
-        for x, e in zip((left, right), edges, strict=True)
-    ]
-    bias = np.outer(levels[0] - 1, levels[1] - 1) / (2 * n)
-    return np.maximum(sums - bias, 0.0).astype(np.float32)

@@ -45,7 +45,7 @@ def test_the_critic_teaches_two_coins_to_agree(twins: torch.Tensor) -> None:
         batch_size=256, refinement_steps=500, refinement_rate=4e-3, penalty=0.05, ema=0.98
     )
     game = Game(likelihood=0.0, head_start=0.1)
-    schedule = Schedule(np.zeros((2, 2), np.float32))
+    schedule = Schedule(*np.zeros((2, 2, 2), np.float32))
     result = fit_adversarial(
         GroupLikelihood(Predictor(generator, None)),
         classes,

@@ -29,7 +29,7 @@ LAYERS = [
     ],
     ["synthgan.few_steps"],
     ["synthgan.sampling", "synthgan.training"],
-    ["synthgan.completion", "synthgan.group_likelihood"],
+    ["synthgan.completion", "synthgan.group_likelihood", "synthgan.dependence"],
     ["synthgan.options", "synthgan.runs"],
     ["synthgan.checkpoint"],
     ["synthgan.networks", "synthgan.objectives", "synthgan.distortions", "synthgan.schedules"],

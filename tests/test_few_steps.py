@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 
 from synthgan import step_choice
 from synthgan._runtime import torch_generator
+from synthgan.dependence import mutual_information
 from synthgan.few_steps import few_step_loss, fit_classes, fit_start
 from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.predictor import Predictor
@@ -17,7 +18,7 @@ from synthgan.options import TrainingOptions
 from synthgan.raking import rake
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
-from synthgan.schedules import Schedule, mutual_information
+from synthgan.schedules import Schedule
 from synthgan.step_choice import choose_steps, step_cost
 
 SIZES = (3, 4, 2, 2)
@@ -140,7 +141,7 @@ def test_classes_learn_that_coins_agree(coins):
     generator, codes = coins
     tokens = torch.from_numpy(codes)
     frozen = {name: value.clone() for name, value in generator.state_dict().items()}
-    schedule = Schedule(mutual_information(codes, (2,) * 4, 0))
+    schedule = Schedule(mutual_information(codes, (2,) * 4, 0), np.zeros((4, 4), np.float32))
     likelihood = GroupLikelihood(Predictor(generator, None))
     classes = LatentClasses((2,) * 4, 16, 16, 16)
     classes.reset(torch_generator(0, "classes"))
@@ -164,7 +165,7 @@ def test_classes_learn_that_coins_agree(coins):
 def test_steps_are_as_few_as_cost_nothing(generator, monkeypatch):
     """Rows drawn in one step want one step; rows drawn one by one want all of them."""
     monkeypatch.setattr(step_choice, "_MOST_DIVERGENCE", 0.4)
-    schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
+    schedule = Schedule(*[np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32)] * 2)
     sampler = Sampler(generator, schedule=schedule)
     blocks = [sampler.draw_block(0, b, 1024, steps=4, weights=[None] * 4) for b in range(4)]
     rows = torch.cat(blocks)
@@ -183,9 +184,9 @@ def test_steps_are_as_few_as_cost_nothing(generator, monkeypatch):
     assert abs(costs[0]["divergence"]) < 1e-4
 
 
-def test_divergence_sees_what_unseen_rows_do_not(generator):
-    """Rows that one step explains better than the chain: its cost is below zero, yet it differs."""
-    schedule = Schedule(np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32))
+def test_what_unseen_rows_gain_makes_good_for_divergence(generator):
+    """Rows that one step explains better than the chain: it differs, but for the better."""
+    schedule = Schedule(*[np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32)] * 2)
     sampler = Sampler(generator, schedule=schedule)
     rng = np.random.default_rng(0)
     rows = torch.cat([sampler.draw(rng, 512, [[0, 1, 2, 3]]) for _ in range(4)])
@@ -193,7 +194,16 @@ def test_divergence_sees_what_unseen_rows_do_not(generator):
     assert found["cost"] < -10 * found["error"] < 0
     assert found["divergence"] == pytest.approx(-found["cost"], rel=0.3)
     assert found["divergence"] > 0.5
-    assert choose_steps(sampler, rows)[0] == 3  # of which the bound is kept
+    assert choose_steps(sampler, rows)[0] == 1
+
+
+@pytest.mark.parametrize(("error", "chosen"), [(0.05, 1), (0.2, 2)])
+def test_only_a_sure_gain_makes_good(error, chosen, monkeypatch):
+    def cost(sampler, tokens, steps):
+        return {"steps": steps, "cost": -0.5, "error": error, "divergence": 1.1 - 0.15 * steps}
+
+    monkeypatch.setattr(step_choice, "step_cost", cost)
+    assert choose_steps(None, torch.zeros(8, 4, dtype=torch.long))[0] == chosen
 
 
 @pytest.mark.parametrize(("variables", "chosen"), [(6, 6), (15, 15), (30, 16), (60, 8)])

@@ -212,7 +212,7 @@ def tied(variables: int) -> Sampler:
     for module in (network, classes):
         module.eval().requires_grad_(False)
     flat = np.ones((variables, variables), np.float32) - np.eye(variables, dtype=np.float32)
-    return Sampler(network, None, classes, Schedule(flat), 4)
+    return Sampler(network, None, classes, Schedule(flat, flat), 4)
 
 
 def test_padding_of_a_block_changes_no_row() -> None:

@@ -18,12 +18,13 @@ from torch import Tensor
 from synthgan._runtime import autocast, numpy_generator
 from synthgan.adversarial.game import critic_step
 from synthgan.blocks import blocks
+from synthgan.dependence import coarse
 from synthgan.group_likelihood import GroupLikelihood
 from synthgan.networks.rows import LatentClasses, RowCritic
 from synthgan.options import TrainingOptions
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
-from synthgan.schedules import Schedule, coarse
+from synthgan.schedules import Schedule
 from synthgan.training import Ema, LoopResult, descend, fit_loop, set_rate
 
 __all__ = ["Game", "few_step_error", "fit_adversarial"]

@@ -12,6 +12,7 @@ from synthgan import ranks
 from synthgan._runtime import half_precision, logger, torch_generator
 from synthgan.adversarial.rows import few_step_error, fit_adversarial
 from synthgan.completion import MOST_START_SHARES
+from synthgan.dependence import conditional_information, mutual_information
 from synthgan.estimators.table_form import TableForm, default_width, split_rows, tokens_on
 from synthgan.estimators.table_networks import TableNetworks
 from synthgan.few_steps import STEPS, few_step_loss, fit_classes, fit_start
@@ -22,13 +23,14 @@ from synthgan.options import TrainingOptions
 from synthgan.raking import rake, smoothed_shares
 from synthgan.runs import Run
 from synthgan.sampling import Sampler
-from synthgan.schedules import Schedule, mutual_information
+from synthgan.schedules import Schedule
 from synthgan.step_choice import choose_steps
 
 __all__ = ["train_rows"]
 
 _DEPTH = 3
-_LIKELIHOOD_SHARE, _CLASS_SHARE = 0.6, 0.85  # of max_time, when these phases end
+# of max_time, when these phases end
+_LIKELIHOOD_SHARE, _DEPENDENCE_SHARE, _CLASS_SHARE = 0.6, 0.65, 0.85
 _CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
 
 
@@ -82,7 +84,12 @@ def train_rows(
     match = functools.partial(rake, tokens=tokens, seed=seed, deadline=run.deadline)
     match(sampler, generator.bias, steps=len(sizes))
     generator.eval().requires_grad_(False)
-    schedule = Schedule(mutual_information(codes, sizes, seed))
+    schedule = Schedule(
+        mutual_information(codes, sizes, seed),
+        conditional_information(
+            sampler.predictor, tokens[aside], seed, run.deadline.part(_DEPENDENCE_SHARE)
+        ),
+    )
     likelihood, history = GroupLikelihood(sampler.predictor), result.history
     classes = None
     if len(sizes) > 1 and options.classes and options.class_steps != 0:

@@ -82,7 +82,7 @@ class TableNetworks:
         if self.joint is not None:
             arrays |= arrays_of("joint", self.joint)
         if self.schedule is not None:
-            arrays["schedule"] = self.schedule.dependence.astype(np.float16)
+            arrays["schedule"] = self.schedule.to_array()
         tie = self.joint if isinstance(self.joint, LatentClasses) else None
         network = {
             "width": self.generator.width,
