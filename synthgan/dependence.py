@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from synthgan import ranks
 from synthgan._runtime import numpy_generator
-from synthgan.networks.predictor import Predictor
+from synthgan.networks.predictor import KERNEL_ROWS, Predictor
 from synthgan.runs import Deadline
 
 __all__ = ["coarse", "conditional_information", "mutual_information"]
@@ -25,12 +26,13 @@ __all__ = ["coarse", "conditional_information", "mutual_information"]
 _LEVELS, _LEVELS_WIDE, _WIDE = 16, 8, 100
 _ROWS, _CELLS = 20_000, 2_000_000
 _COLUMNS_AT_ONCE = 64
-#: Sets of columns that are given, of at least this share of all, and how many of the others are
-#: revealed in turn.
-_SETS, _LEAST_GIVEN, _REVEALED = 32, 0.25, 16
+#: Sets of columns that are given, at least (half as many as there are columns, if that is more),
+#: how many of them are tried even after a deadline, and how many of the other columns are revealed
+#: in turn.
+_SETS, _LEAST_SETS, _REVEALED = 32, 8, 16
 #: Rows that each set is tried on; fewer where they ask for more logits than this.
 _LEAST_ROWS, _MOST_ROWS, _LOGITS = 64, 512, 2**22
-#: Columns up to which that meets nearly every pair.
+#: Columns up to which that is worth its time.
 _MOST_COLUMNS = 150
 
 Array = npt.NDArray[Any]
@@ -103,7 +105,7 @@ def _information(left: Floats, right: Floats, counts: list[list[int]]) -> Floats
     return np.maximum(sums - bias, 0.0).astype(np.float32)
 
 
-def _rounded(found: Floats) -> Floats:
+def _rounded(found: Array) -> Floats:
     """Return numbers as a model file keeps them."""
     return found.astype(np.float16).astype(np.float32)
 
@@ -117,7 +119,8 @@ def conditional_information(
     It is what a trained network gains: by how much the cell of one variable becomes more likely
     when that of the other is revealed too. This is averaged over random sets of variables that are
     visible before, at least a quarter of all, and both ways; noise below 0 is dropped, and the rest
-    rounded to half precision. All 0 if there are more than 150 variables, too many to try.
+    rounded to half precision. The few pairs that no set meets have the mean of the others. All 0 if
+    there are more than 150 variables, too many to try.
 
     Parameters
     ----------
@@ -126,27 +129,27 @@ def conditional_information(
         Rows that it has not seen.
     seed : int
     deadline : Deadline, optional
-        After it, no other set is tried.
+        After it, no other set is tried, but for the first 8.
 
     Returns
     -------
     ndarray of float32, shape (variables, variables)
         Symmetric, 0 on the diagonal.
     """
-    n = tokens.shape[1]
-    gained = torch.zeros(n, n, device=tokens.device)
+    n, device = tokens.shape[1], tokens.device
+    gained = torch.zeros(n, n, device=device)
     rows_tried = torch.zeros_like(gained)
-    least = max(round(_LEAST_GIVEN * n), 1)
-    sets = _SETS if least <= n - 2 and n <= _MOST_COLUMNS else 0
-    for number in range(sets):
+    if not 3 <= n <= _MOST_COLUMNS:
+        return _rounded(gained.cpu().numpy())
+    for number in range(max(_SETS, n // 2)):
         rng = numpy_generator(seed, "conditional dependence", number)
         order = rng.permutation(n).tolist()
-        given = int(rng.integers(least, n - 1))
+        given = int(rng.integers(-(-n // 4), n - 1))
         hidden = order[given:]
         asked = sum(predictor.sizes[j] for j in hidden) * min(len(hidden), _REVEALED)
         most = int(np.clip(_LOGITS // asked, _LEAST_ROWS, _MOST_ROWS))
-        chosen = rng.permutation(len(tokens))[:most]
-        rows = tokens[torch.from_numpy(chosen).to(tokens.device)].long()
+        chosen = rng.permutation(len(tokens))[: most // KERNEL_ROWS * KERNEL_ROWS]
+        rows = tokens[torch.from_numpy(chosen).to(device)].long()
         known = torch.zeros_like(rows[:1], dtype=torch.bool)
         known[:, order[:given]] = True
         total = predictor.total(predictor.visible_only(rows, known))
@@ -156,11 +159,13 @@ def conditional_information(
             after = _log_likelihood(predictor, total + new - old, rows, hidden)
             gained[j, hidden] += (after - before).sum(0)
             rows_tried[j, hidden] += len(rows)
-        if deadline is not None and deadline.used >= 1:
+        if number + 1 >= _LEAST_SETS and deadline is not None and deadline.used >= 1:
             break
     gained, rows_tried = gained + gained.T, rows_tried + rows_tried.T
     found = (gained / rows_tried.clamp_min(1.0)).clamp_min(0.0).fill_diagonal_(0.0)
-    return _rounded(found.cpu().numpy())
+    tried = (rows_tried > 0).fill_diagonal_(True)
+    found[~tried] = found.sum() / (tried.sum() - n)
+    return _rounded(np.reshape(ranks.average(found.flatten().tolist()), (n, n)))
 
 
 def _log_likelihood(

@@ -2,8 +2,9 @@
 
 The columns of one step are drawn independently, given all that is visible. What that costs is their
 mutual information; so columns are split into groups with as little of it inside as can be found.
-What counts is what columns say about each other once others are visible, except for the first
-group of rows of which nothing is known (:mod:`synthgan.dependence`).
+What columns say about each other changes once others are visible (:mod:`synthgan.dependence`). So
+later groups, of which little or much is visible, count both, what they say alone and given others;
+the first group of rows of which nothing is known counts the former, by half.
 
 One fixed split would repeat the same small errors in every row. There is a pool of splits instead,
 and each block of rows takes one of them, in an order of its own.
@@ -144,7 +145,7 @@ class Schedule:
         if not 1 < steps < len(columns):
             return random_groups(columns, steps, generator)
         names, cells = np.asarray(columns), np.ix_(columns, columns)
-        later = self.alone[cells] + self.given[cells]  # some of the others are visible
+        later = self.alone[cells] + self.given[cells]
         first = later if begun else _FIRST_SHARE * self.alone[cells]
         found = _split(first, later, group_sizes(len(names), steps, begun=begun), generator)
         return _shuffled([names[group].tolist() for group in found], begun, generator)

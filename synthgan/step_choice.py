@@ -40,9 +40,10 @@ _COLUMNS = 15
 _TRIED = (1, 2, 3, 4, 5, 6, 8, 16, 32, 64)
 #: Error of a cost that one row alone says.
 _UNKNOWN = 1e6
-#: Nats by which rows may differ from those of one column a step, beyond what unseen rows gain. Up
-#: to .5 judges on test rows saw no difference beyond the noise of samples on six tables, and
-#: classifiers trained on them lost at most .015 of their AUC (`benchmarks/NOTES.md`).
+#: Nats by which rows may differ from those of one column a step, beyond what unseen rows gain. If
+#: they differed by up to .5 before that is taken off, judges on test rows saw no difference beyond
+#: the noise of samples on six tables, and classifiers trained on them lost at most .015 of their
+#: AUC; at .7 after it, judges do see one, on Magic (`benchmarks/NOTES.md`).
 _MOST_DIVERGENCE = 0.6
 
 
@@ -98,9 +99,9 @@ def choose_steps(
 ) -> tuple[int, list[dict[str, float]]]:
     """Return the fewest steps that lose nothing measurable, and what they and fewer change.
 
-    1 to 6, 8, and on to 64 steps are tried in turn, until the cost and its standard error
-    are at most 0.04 nats per row together, and the divergence at most 0.6, of which comes off by
-    how much they are below 0 (both in proportion to the variables if there are more than 15). If
+    1 to 6, 8, and on to 64 steps are tried in turn, until the cost and its standard error are at
+    most 0.04 nats per row together, and the divergence at most 0.6, after what these two lie below
+    0 is taken off it (both bounds in proportion to the variables if there are more than 15). If
     they never are, it takes as many steps as there are variables.
 
     Parameters

@@ -1,5 +1,8 @@
 """Dependence of columns, alone and given others, agrees with what is known of made tables."""
 
+import time
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
+from synthgan import dependence
 from synthgan.dependence import coarse, conditional_information, mutual_information
 from synthgan.networks.mixtures import MixtureGenerator
 from synthgan.networks.predictor import Predictor
+from synthgan.runs import Deadline
 
 
 @pytest.mark.parametrize("rows", [500, 30_000])
@@ -78,6 +83,45 @@ def test_what_is_said_given_others_is_a_mean_over_what_they_are():
     assert not found.diagonal().any()
     again = conditional_information(predictor, torch.from_numpy(tokens), 0)
     np.testing.assert_array_equal(found, again)
+
+
+def test_columns_are_revealed_a_few_at_a_time_and_pairs_are_met():
+    """Among 33 columns, and in a set for each second column."""
+    predictor, tokens = parity(30)
+    found = conditional_information(predictor, torch.from_numpy(tokens), 0)
+    pairs = found[np.triu_indices(3, 1)]
+    assert (pairs > 0.1 * np.log(2)).all()
+    assert found[3:].max() < 0.01
+
+
+def test_after_a_deadline_few_sets_are_tried_and_pairs_never_met_are_like_others():
+    predictor, tokens = parity(9)
+    rows = torch.from_numpy(tokens[:100])
+    passed = Deadline(time.monotonic() - 10, 1.0)
+    found = conditional_information(predictor, rows, 0, passed)
+    whole = conditional_information(predictor, rows, 0, Deadline(time.monotonic(), 1000.0))
+    assert (found != whole).any()
+    with mock.patch.object(dependence, "_SETS", 8):
+        np.testing.assert_array_equal(found, conditional_information(predictor, rows, 0))
+    with mock.patch.object(dependence, "_SETS", 1):
+        one = [conditional_information(predictor, rows, seed) for seed in range(20)]
+    found = next(table for table in one if table.max() > 0.6)  # a set with one of the three coins
+    pairs = found[np.triu_indices(12, 1)]
+    values, counts = np.unique(pairs[pairs > 0], return_counts=True)
+    unmet = values[counts.argmax()]
+    assert counts.max() > 10
+    assert unmet == pytest.approx(pairs[pairs != unmet].mean(), rel=0.01)
+
+
+def test_large_columns_are_tried_on_fewer_rows():
+    sizes = (70_000, 3, 3)
+    generator = MixtureGenerator(sizes, 2)
+    generator.reset(torch.Generator().manual_seed(0), torch.full((sum(sizes),), 1e-3))
+    predictor, tokens = Predictor(generator, None), torch.zeros(1000, 3, dtype=torch.long)
+    with mock.patch.object(predictor, "features", wraps=predictor.features) as features:
+        conditional_information(predictor, tokens, 0)
+    seen = {len(call.args[0]) for call in features.call_args_list}
+    assert seen == {64, 512}  # where the large column is hidden, and where it is given
 
 
 @pytest.mark.parametrize("n", [1, 2, 151])

@@ -39,6 +39,24 @@ def test_round_trip(gan: TabularGAN, saved: Path) -> None:
     assert loaded.history_ == gan.history_
 
 
+def test_what_columns_say_about_each_other_is_learned_and_kept(
+    adult_gan: TabularGAN, adult: pd.DataFrame, tmp_path: Path
+) -> None:
+    adult_gan.save(tmp_path / "m.synthgan")
+    loaded = load_model(tmp_path / "m.synthgan")
+    names = list(adult)
+    pair, other = ["marital_status", "relationship"], ["race", "capital_loss"]
+    for model in (adult_gan, loaded):
+        assert isinstance(model, TabularGAN)
+        schedule = model._networks.schedule
+        assert schedule is not None
+        for table in (schedule.alone, schedule.given):
+            told, untold = (table[names.index(a), names.index(b)] for a, b in (pair, other))
+            assert told > 0.2
+            assert untold < 0.05
+        assert (schedule.alone != schedule.given).any()
+
+
 def test_same_model_same_bytes(gan: TabularGAN, saved: Path, tmp_path: Path) -> None:
     load_model(saved).save(tmp_path / "again.synthgan")
     assert (tmp_path / "again.synthgan").read_bytes() == saved.read_bytes()

@@ -30,7 +30,7 @@ __all__ = ["train_rows"]
 
 _DEPTH = 3
 # of max_time, when these phases end
-_LIKELIHOOD_SHARE, _DEPENDENCE_SHARE, _CLASS_SHARE = 0.6, 0.65, 0.85
+_LIKELIHOOD_SHARE, _DEPENDENCE_SHARE, _CLASS_SHARE = 0.6, 0.7, 0.85
 _CRITIC_WIDTH, _CRITIC_DEPTH = 256, 2
 
 
