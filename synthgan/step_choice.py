@@ -5,7 +5,7 @@ the log-likelihood that unseen rows lose. It may be below zero: a network that f
 the other has learned some of its training rows by heart, and classes forget them. But unseen rows
 of a small table are few, and a mixture that hedges does not look worse to them. The *divergence* is
 the log-likelihood that rows of `k` steps themselves lose. These can be drawn in any number. They
-lose what is forgotten as well; so what unseen rows gain for sure is taken off.
+lose what is forgotten as well; so where unseen rows are many, what they gain for sure is taken off.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["choose_steps", "step_cost"]
 #: Rows by which numbers of steps are compared, and cells in them. If there are `_MANY` rows,
 #: several splits of the columns share them; if not, each of a few splits is tried on all.
 _ROWS, _CELLS, _MANY, _SPLITS, _SPLITS_OF_FEW = 4096, 100_000, 512, 8, 2
-#: Rows drawn, over all splits.
+#: Rows drawn, over all splits, unless more are compared.
 _DRAWN_ROWS = 512
 #: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
 #: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
@@ -77,7 +77,7 @@ def step_cost(sampler: Sampler, tokens: Tensor, steps: int) -> dict[str, float]:
     lost = torch.zeros(len(rows), dtype=widest(rows.device), device=rows.device)
     apart = 0.0
     splits = _SPLITS if shared else _SPLITS_OF_FEW
-    n_drawn = _DRAWN_ROWS // splits
+    n_drawn = max(_DRAWN_ROWS, len(rows)) // splits
     for number in range(splits):
         part = slice(number, None, splits) if shared else slice(None)
         groups = sampler.schedule.groups(range(variables), steps, rng, begun=False)
@@ -100,9 +100,9 @@ def choose_steps(
     """Return the fewest steps that lose nothing measurable, and what they and fewer change.
 
     1 to 6, 8, and on to 64 steps are tried in turn, until the cost and its standard error are at
-    most 0.04 nats per row together, and the divergence at most 0.6, after what these two lie below
-    0 is taken off it (both bounds in proportion to the variables if there are more than 15). If
-    they never are, it takes as many steps as there are variables.
+    most 0.04 nats per row together, and the divergence at most 0.6. If there are 512 rows or more,
+    what these two lie below 0 is taken off the latter. Of more than 15 variables, both bounds grow
+    in proportion. If they are never kept, it takes as many steps as there are variables.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def choose_steps(
             prepare(steps)
         costs.append(found := step_cost(sampler, tokens, steps))
         lost = found["cost"] + found["error"]
-        apart = found["divergence"] + min(lost, 0.0)
+        apart = found["divergence"] + (min(lost, 0.0) if len(tokens) >= _MANY else 0.0)
         if lost <= _MOST_COST * scale and apart <= _MOST_DIVERGENCE * scale:
             return steps, costs
     return variables, costs

@@ -117,7 +117,8 @@ class TabularGAN(BaseSynthesizer):
         What fewer steps change: ``cost``, the log-likelihood that unseen rows lose against one
         column a step, in nats; its standard ``error``; and ``divergence``, what rows of so many
         steps lose themselves. ``steps_`` has at most .04 of the first two together, and .6 of the
-        last, after what these lie below 0 is taken off it; of more than 15 columns, in proportion.
+        last, after what these lie below 0 is taken off it if there are 512 such rows; of more than
+        15 columns, in proportion.
     privacy_ : dict or None
         What a private fit promises (``"text"``), and what it was charged.
     history_ : list of dict
