@@ -1,7 +1,7 @@
 """How much two columns say about each other: if nothing else is known, and if others are.
 
 The two differ. Month and day of a month are independent, until the weather is known: it was that of
-one day. Education and occupation say less about each other once the income is known.
+one day. What age says about marital status, other columns of a person say in part.
 """
 
 from __future__ import annotations
