@@ -11,9 +11,10 @@ fit runs alone in a fresh process with ``--threads`` threads, methods in turn, s
 fails or takes longer than ``--limit`` seconds is a row too. Of a table of fewer than 2,000 rows
 five samples are drawn, whose figures are averaged: a classifier that has 200 test rows is wrong by
 .04 about one of them. Every finished run is added to
-``benchmarks/peers.json``, so that an interrupted benchmark goes on where it stopped. *references*
-are tables that need no fit; *hurried* is synthgan in half the seconds that TabularARGN took,
-*rushed* in a twentieth of CTGAN's, unless that is next to nothing.
+``benchmarks/peers.json``, so that an interrupted benchmark goes on where it stopped; another
+machine begins its own, since seconds of two machines do not compare. *references* are tables that
+need no fit; *hurried* is synthgan in half the seconds that TabularARGN took, *rushed* in a
+twentieth of CTGAN's, unless that is next to nothing.
 """
 
 from __future__ import annotations
@@ -172,11 +173,11 @@ def run(
     return found
 
 
-def rows_of(results: dict[str, Any], methods: list[str]) -> Rows:
+def rows_of(tables: dict[str, Any], methods: list[str]) -> Rows:
     """Return the runs of every sample by table and name; failures have the name of the method."""
     found: Rows = {}
-    for table in (name for name in TABLES if name in results["tables"]):
-        all_methods, rows = results["tables"][table], found.setdefault(table, {})
+    for table in (name for name in TABLES if name in tables):
+        all_methods, rows = tables[table], found.setdefault(table, {})
         for method in (name for name in methods if name in all_methods):
             for entry in all_methods[method].values():
                 if "error" in entry:
@@ -188,7 +189,7 @@ def rows_of(results: dict[str, Any], methods: list[str]) -> Rows:
     return found
 
 
-def render(rows: Rows, wanted: Sequence[str] = ()) -> str:
+def render(where: str, rows: Rows, wanted: Sequence[str] = ()) -> str:
     """Return the Markdown table of the rows whose names are wanted, all by default."""
     head = ["table", "rows from", *(title for title, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -212,11 +213,9 @@ def render(rows: Rows, wanted: Sequence[str] = ()) -> str:
                 cells = [f"*{reason}*", *([""] * (len(COLUMNS) - 1))]
             lines.append(f"| {first} | {label} | " + " | ".join(cells) + " |")
             first = ""
-    shown = (run for named in rows.values() for runs in named.values() for run in runs)
-    machines = sorted({run["machine"] for run in shown if "machine" in run})
     lines += [
         "",
-        f"Mean ± half the range of the seeds. Machine: {'; '.join(machines)}. C2ST: 0.5 is best. "
+        f"Mean ± half the range of the seeds. Machine: {where}. C2ST: 0.5 is best. "
         "TSTR: AUC, or RMSE of the target where the task is regression (Beijing: its logarithm). "
         "DCR share: 0.5 is best, and no evidence of privacy.",
     ]
@@ -268,17 +267,24 @@ def draw(rows: Rows) -> None:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the tables and the plot."""
-    own = rows_of(results, ["synthgan", "references"])
-    write_into(BENCHMARKS, "fidelity", render(own))
+    """Write the tables and the plot, which is of the machine that ran most.
+
+    The table of synthgan alone is of the machine that was begun last, those of the peers of all.
+    """
+    machines = results["machines"]
+    newest = list(machines)[-1]
+    own = rows_of(machines[newest], ["synthgan", "references"])
+    write_into(BENCHMARKS, "fidelity", render(newest, own))
     short = ("synthgan", "synthgan, all steps", "bootstrap of train")
-    write_into(ROOT / "README.md", "fidelity", render(own, short))
-    everyone = rows_of(results, list(METHODS))
-    for named in everyone.values():  # they are in the first table
-        for name in ("synthgan, all steps", "synthgan, 4 steps"):
-            named.pop(name, None)
-    write_into(BENCHMARKS, "peers", render(everyone))
-    draw(everyone)
+    write_into(ROOT / "README.md", "fidelity", render(newest, own, short))
+    everyone = {where: rows_of(tables, list(METHODS)) for where, tables in machines.items()}
+    for rows in everyone.values():
+        for named in rows.values():  # they are in the first table
+            for name in ("synthgan, all steps", "synthgan, 4 steps"):
+                named.pop(name, None)
+    pages = [render(where, rows) for where, rows in everyone.items()]
+    write_into(BENCHMARKS, "peers", "\n\n".join(pages))
+    draw(max(everyone.values(), key=lambda rows: sum(map(len, rows.values()))))
 
 
 def main() -> None:
@@ -304,17 +310,18 @@ def main() -> None:
         found = child(folder, options.child, options.seeds[0], options.place, options.seconds)
         print(json.dumps(found, default=float))
         return
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"tables": {}}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"machines": {}}
     if not options.render:
         facts = machine()
         here = (
             f"{facts['processor']}, {facts['cpus']} cores, {options.threads} thread(s) a process, "
             f"torch {facts['torch']}"
         )
+        tables = results["machines"].setdefault(here, {})
         order = sorted(options.methods, key=lambda name: name in LIMITED)  # they need a time first
         for seed in options.seeds:
             for table in options.tables:
-                entries = results["tables"].setdefault(table, {})
+                entries = tables.setdefault(table, {})
                 for method in order:
                     runs = entries.setdefault(method, {})
                     if str(seed) in runs or (method == "references" and runs):
@@ -332,9 +339,8 @@ def main() -> None:
                         options.data / table, method, seed, limit=options.limit,
                         threads=options.threads, seconds=seconds, keep=options.keep,
                     )  # fmt: skip
-                    runs[str(seed)] = {**found, "machine": here}
-                    print(table, seed, method, json.dumps(runs[str(seed)], default=float),
-                          flush=True)  # fmt: skip
+                    runs[str(seed)] = found
+                    print(table, seed, method, json.dumps(found, default=float), flush=True)
                     RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
     write(results)
 

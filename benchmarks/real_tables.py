@@ -103,7 +103,7 @@ def processor() -> str:
     has = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16"}
     flags = set(facts.get("flags", "").split())
     extra = [title for flag, title in has.items() if flag in flags]
-    return ", ".join([facts.get("model name", platform.machine()), *extra])
+    return ", ".join([facts.get("model name", platform.machine()), *(extra or ["no bf16"])])
 
 
 def machine() -> dict[str, Any]:
