@@ -282,7 +282,7 @@ def write(results: dict[str, Any]) -> None:
         for named in rows.values():  # they are in the first table
             for name in ("synthgan, all steps", "synthgan, 4 steps"):
                 named.pop(name, None)
-    pages = [render(where, rows) for where, rows in everyone.items()]
+    pages = [f"On *{where}*:\n\n{render(where, rows)}" for where, rows in everyone.items()]
     write_into(BENCHMARKS, "peers", "\n\n".join(pages))
     draw(max(everyone.values(), key=lambda rows: sum(map(len, rows.values()))))
 

@@ -30,8 +30,8 @@ _ROWS, _CELLS, _MANY, _SPLITS, _SPLITS_OF_FEW = 4096, 100_000, 512, 8, 2
 #: Rows drawn, over all splits, unless more are compared.
 _DRAWN_ROWS = 512
 #: Nats per row that fewer steps may cost, with one standard error. Whoever knows both densities
-#: tells rows that differ by so much apart with an AUC of .58 (if the log-ratio is normal).
-_MOST_COST = 0.04
+#: tells rows that differ by so much apart with an AUC of .56 (if the log-ratio is normal).
+_MOST_COST = 0.02
 #: Columns up to which these bounds hold; of more they grow in proportion, since nats add up over
 #: all columns, and a judge sees a few at a time. Of 150 columns, rows of eight steps are 4 nats
 #: from one column a step, which is 21 nats from itself in another order; judges see no difference.
@@ -100,7 +100,7 @@ def choose_steps(
     """Return the fewest steps that lose nothing measurable, and what they and fewer change.
 
     1 to 6, 8, and on to 64 steps are tried in turn, until the cost and its standard error are at
-    most 0.04 nats per row together, and the divergence at most 0.6. If there are 512 rows or more,
+    most 0.02 nats per row together, and the divergence at most 0.6. If there are 512 rows or more,
     what these two lie below 0 is taken off the latter. Of more than 15 variables, both bounds grow
     in proportion. If they are never kept, it takes as many steps as there are variables.
 

@@ -346,7 +346,10 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert all(name in text for name in COLUMNS)
     assert main(["inspect", str(folder / "m.synthgan"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)
+    facts = json.loads(capsys.readouterr().out)
+    _, _, tried = text.partition("Steps tried")
+    shown = [line.split()[0] for line in tried.splitlines() if "unseen rows" in line]
+    assert shown == [str(cost["steps"]) for cost in facts["step_costs"]] != []
 
 
 def test_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

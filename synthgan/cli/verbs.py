@@ -433,6 +433,7 @@ def inspect(args: argparse.Namespace) -> Answer:
     gan = load_model(args.model, device="cpu")
     facts = gan.describe()
     lines = [f"{name:<12} {value}" for name, value in facts.items() if _is_plain(value)]
+    lines += _tried(facts.get("step_costs", []))
     return Answer(facts, "\n".join([*lines, "", str(gan.schema_)]))
 
 
@@ -450,6 +451,16 @@ def _require_folder(path: Path) -> None:
         raise DataError(f"Cannot write {path}: there is no folder {path.parent}.")
     if path.is_dir():
         raise DataError(f"Cannot write {path}: it is a folder.")
+
+
+def _tried(costs: list[dict[str, float]]) -> list[str]:
+    """Return a table of the numbers of steps that a fit has tried."""
+    head = ["", "Steps tried: nats that a row loses against one column a step"]
+    rows = [
+        "{steps:>3}  unseen rows {cost:.2f} ± {error:.2f}, its own {divergence:.2f}".format(**cost)
+        for cost in costs
+    ]
+    return [*head, *rows] if rows else []
 
 
 def _is_plain(value: Any) -> bool:

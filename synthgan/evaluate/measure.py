@@ -18,7 +18,22 @@ from synthgan.evaluate.score import Score, attach_references
 from synthgan.evaluate.tables import Table, Task
 from synthgan.evaluate.verdict import has_power
 
-__all__ = ["Measure", "Measurement", "Setting", "finished", "run_plan"]
+__all__ = ["Measure", "Measurement", "Once", "Setting", "finished", "run_plan"]
+
+
+class Once:
+    """Call to compute what measures share because it depends on nothing but their setting."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` gives, computed the first time `name` is asked for."""
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +53,7 @@ class Setting:
         Columns whose groups utility is split by, and that attribute inference goes for.
     booster : {"hist_gradient_boosting", "xgboost"}
     seed : int
+    once : Once
     """
 
     train: Table
@@ -47,16 +63,7 @@ class Setting:
     sensitive: tuple[str, ...] = ()
     booster: Booster = "hist_gradient_boosting"
     seed: int = 0
-    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Return what `compute` gives, computed the first time `name` is asked for.
-
-        For what measures share because it depends on nothing but the setting.
-        """
-        if name not in self._known:
-            self._known[name] = compute()
-        return self._known[name]
+    once: Once = field(default_factory=Once, init=False, repr=False)
 
     def obstacle(self, n_rows: int, n_columns: int = 1) -> str | None:
         """Return why an attack that needs so many rows and columns cannot be tried, if so."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.images.judges import Classifier, Extractor, random_features
+from synthgan.evaluate.measure import Once
 from synthgan.images import ImageSet
 
 __all__ = ["ImageSetting", "codes_of"]
@@ -36,6 +36,7 @@ class ImageSetting:
     seed : int
     n_seeds : int
         Classifiers that are trained for each figure of utility.
+    once : Once
     """
 
     train: ImageSet
@@ -44,13 +45,7 @@ class ImageSetting:
     n_compared: int
     seed: int
     n_seeds: int
-    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Return what `compute` gives, computed the first time `name` is asked for."""
-        if name not in self._known:
-            self._known[name] = compute()
-        return self._known[name]
+    once: Once = field(default_factory=Once, init=False, repr=False)
 
     @property
     def compared(self) -> npt.NDArray[np.uint8]:

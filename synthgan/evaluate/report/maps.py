@@ -11,12 +11,11 @@ import numpy as np
 
 from synthgan._runtime import numpy_generator
 from synthgan.evaluate.learners import blocks, quietly
+from synthgan.evaluate.report.marginals import MIN_ROWS
 from synthgan.evaluate.tables import Table
 
-__all__ = ["MIN_ROWS", "row_map"]
+__all__ = ["row_map"]
 
-#: Fewest train rows in a cell that is shown.
-MIN_ROWS = 10
 MAX_ROWS = 20_000
 N_CELLS = 26
 

@@ -16,7 +16,7 @@ from synthgan.evaluate.tables import Column, Table
 
 __all__ = ["MIN_ROWS", "marginal"]
 
-#: Fewest train rows behind a name or an axis end.
+#: Fewest train rows behind a name, an axis end or a cell of the map.
 MIN_ROWS = 10
 MAX_LEVELS = 12
 N_BINS = 24
