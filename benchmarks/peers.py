@@ -200,7 +200,8 @@ def render(where: str, rows: Rows, wanted: Sequence[str] = ()) -> str:
                 continue
             done = [run for run in runs if "error" not in run]
             chosen = {run["steps"] for run in done if run.get("steps") and name == "synthgan"}
-            label = f"{name}, chose {' or '.join(map(str, sorted(chosen)))}" if chosen else name
+            numbers = ", ".join(map(str, sorted(chosen)))
+            label = f"{name}, chose {' or '.join(numbers.rsplit(', ', 1))}" if chosen else name
             if done and len(runs) > 1:
                 missed = "" if len(done) == len(runs) else f" of {len(runs)}"
                 label += f" ({len(done)}{missed} seeds)"

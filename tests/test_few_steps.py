@@ -211,7 +211,7 @@ def test_the_bounds_grow_with_the_columns(variables, chosen, monkeypatch):
     """Nats add up over the columns; more steps than classes are trained for are prepared first."""
 
     def cost(sampler, tokens, steps):
-        return {"steps": steps, "cost": 0.05, "error": 0.01, "divergence": 16 / steps}
+        return {"steps": steps, "cost": 0.02, "error": 0.01, "divergence": 16 / steps}
 
     monkeypatch.setattr(step_choice, "step_cost", cost)
     prepared = []
