@@ -456,10 +456,8 @@ def _require_folder(path: Path) -> None:
 def _tried(costs: list[dict[str, float]]) -> list[str]:
     """Return a table of the numbers of steps that a fit has tried."""
     head = ["", "Steps tried: nats that a row loses against one column a step"]
-    rows = [
-        "{steps:>3}  unseen rows {cost:.2f} ± {error:.2f}, its own {divergence:.2f}".format(**cost)
-        for cost in costs
-    ]
+    line = "{steps:>3}  unseen rows {cost:.2f} ± {error:.2f}, drawn rows {divergence:.2f}"
+    rows = [line.format(**cost) for cost in costs]
     return [*head, *rows] if rows else []
 
 
