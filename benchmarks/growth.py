@@ -7,9 +7,11 @@ Usage::
 
 Tables are made up: half of the columns numbers, half levels, all sums of eight normal factors and
 noise. One of rows, columns and levels grows, the others stay at 20,000 rows, 15 columns and 20
-levels (5,000 rows above 150 columns, ten rows a level above 2,000 levels); sampled rows come from a
-model of 20,000 rows and are written to Parquet as they are drawn.
-Every size runs in a fresh process. Every finished run is added to ``benchmarks/growth.json``.
+levels (5,000 rows above 150 columns, ten rows a level above 2,000 levels); sampled rows are written
+to Parquet as they are drawn. Every size runs in a fresh process; where the same table was fitted
+before, as for sampled rows, its model is loaded. Every finished run is added to
+``benchmarks/growth.json``, so that an interrupted benchmark goes on where it stopped; what grows is
+begun anew on another machine, since seconds of two machines do not compare.
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ PLOT = BENCHMARKS.parent / "_static" / "growth.png"
 ROWS, COLUMNS, LEVELS = 20_000, 15, 20
 SIZES = {
     "fit-rows": [1000, 10_000, 100_000, 1_000_000],
-    "sample-rows": [1000, 10_000, 100_000, 1_000_000, 10_000_000],
     "columns": [5, 15, 50, 150, 500, 1000],
+    "sample-rows": [1000, 10_000, 100_000, 1_000_000, 10_000_000],
     "levels": [10, 100, 1000, 10_000, 100_000],
 }
 WHAT = {
     "fit-rows": "rows fitted",
-    "sample-rows": "rows sampled",
     "columns": "columns",
+    "sample-rows": "rows sampled",
     "levels": "levels of one column",
 }
 
@@ -67,9 +69,9 @@ def table(rows: int, columns: int, levels: int) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def child(kind: str, size: int) -> dict[str, Any]:
-    """Measure one size in this process."""
-    from synthgan import TabularGAN
+def child(kind: str, size: int, place: Path) -> dict[str, Any]:
+    """Measure one size in this process; models are left in a folder."""
+    from synthgan import TabularGAN, load_model
 
     shape = {"rows": ROWS, "columns": COLUMNS, "levels": LEVELS}
     if kind in ("columns", "levels"):
@@ -80,22 +82,25 @@ def child(kind: str, size: int) -> dict[str, Any]:
         shape["rows"] = 5000
     if kind == "levels":  # rare levels are pooled, so a level needs rows to be one
         shape["rows"] = max(ROWS, 10 * size)
-    frame = table(**shape)
-    began = time.perf_counter()
-    gan = TabularGAN(random_state=0, verbose=0).fit(frame)
-    fit_seconds = time.perf_counter() - began
-    wanted = size if kind == "sample-rows" else 20_000
-    with tempfile.TemporaryDirectory() as place:
+    saved = place / f"{'-'.join(map(str, shape.values()))}.synthgan"
+    fit_seconds = None
+    if saved.exists():
+        gan = load_model(saved)
+    else:
+        frame = table(**shape)
         began = time.perf_counter()
-        batches = gan.sample_iter(wanted, random_state=0)
-        first = next(batches)
-        with pq.ParquetWriter(Path(place) / "rows.parquet", first.schema) as writer:
-            writer.write_batch(first)
-            for batch in batches:
-                writer.write_batch(batch)
-        sample_seconds = time.perf_counter() - began
-        gan.save(Path(place) / "model.synthgan")
-        file_mb = (Path(place) / "model.synthgan").stat().st_size / 1e6
+        gan = TabularGAN(random_state=0, verbose=0).fit(frame)
+        fit_seconds = time.perf_counter() - began
+        gan.save(saved)
+    wanted = size if kind == "sample-rows" else 20_000
+    began = time.perf_counter()
+    batches = gan.sample_iter(wanted, random_state=0)
+    first = next(batches)
+    with pq.ParquetWriter(place / "rows.parquet", first.schema) as writer:
+        writer.write_batch(first)
+        for batch in batches:
+            writer.write_batch(batch)
+    sample_seconds = time.perf_counter() - began
     return {
         **shape,
         "steps": gan.steps_,
@@ -103,7 +108,7 @@ def child(kind: str, size: int) -> dict[str, Any]:
         "sampled": wanted,
         "sample_seconds": sample_seconds,
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        "file_mb": file_mb,
+        "file_mb": saved.stat().st_size / 1e6,
     }
 
 
@@ -112,21 +117,27 @@ def render(results: dict[str, Any]) -> str:
     head = ["what grows", "size", "rows", "fit s", "µs a cell and row fitted", "steps",
             "sample s", "µs a cell sampled", "GiB", "file MB"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for kind, sizes in results["runs"].items():
-        for size, run in sorted(sizes.items(), key=lambda item: int(item[0])):
+    machines: dict[str, list[str]] = {}
+    for kind in (name for name in WHAT if name in results):
+        facts = results[kind]["machine"]
+        where = f"{facts['processor']}, {facts['threads']} thread, torch {facts['torch']}"
+        machines.setdefault(where, []).append(WHAT[kind])
+        for size, run in results[kind]["runs"].items():
             if "error" in run:
                 lines.append(f"| {WHAT[kind]} | {int(size):,} | | {run['error']} | | | | | | |")
                 continue
             fitted, sampled = run["rows"] * run["columns"], run["sampled"] * run["columns"]
+            seconds = run["fit_seconds"]
             cells = [
-                WHAT[kind], f"{int(size):,}", f"{run['rows']:,}", f"{run['fit_seconds']:.0f}",
-                f"{run['fit_seconds'] / fitted * 1e6:.0f}", str(run["steps"]),
+                WHAT[kind], f"{int(size):,}", f"{run['rows']:,}",
+                "-" if seconds is None else f"{seconds:.0f}",
+                "-" if seconds is None else f"{seconds / fitted * 1e6:.0f}", str(run["steps"]),
                 f"{run['sample_seconds']:.1f}", f"{run['sample_seconds'] / sampled * 1e6:.2f}",
                 f"{run['peak_gib']:.2f}", f"{run['file_mb']:.1f}",
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
-    facts = results["machine"]
-    return "\n".join([*lines, "", f"{facts['threads']} thread, torch {facts['torch']}."])
+    note = "; ".join(f"{', '.join(kinds)}: {where}" for where, kinds in machines.items())
+    return "\n".join([*lines, "", f"{note}. Memory is of fit and sample, or of the sample alone."])
 
 
 def draw(results: dict[str, Any]) -> None:
@@ -137,12 +148,12 @@ def draw(results: dict[str, Any]) -> None:
     import matplotlib.pyplot as plt
     import matplotlib.ticker
 
-    kinds = [kind for kind in WHAT if kind in results["runs"]]
+    kinds = [kind for kind in WHAT if kind in results]
     figure, axes = plt.subplots(
         1, len(kinds), figsize=(3.4 * len(kinds), 3), squeeze=False, layout="constrained"
     )
     for axis, kind in zip(axes.flat, kinds, strict=True):
-        done = {int(k): run for k, run in results["runs"][kind].items() if "error" not in run}
+        done = {int(k): run for k, run in results[kind]["runs"].items() if "error" not in run}
         sizes = sorted(done)
         for key, label in (("fit_seconds", "fit"), ("sample_seconds", "sample")):
             if key == "fit_seconds" and kind == "sample-rows":
@@ -162,20 +173,22 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--largest", type=int, default=10**9, help="leave out larger sizes")
     parser.add_argument("--render", action="store_true", help="only rewrite the page")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.child[0], int(options.child[1]))))
+        kind, size, place = options.child
+        print(json.dumps(child(kind, int(size), Path(place))))
         return
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
-    if not options.render:
-        results["machine"] = machine()
-        for kind in options.only:
-            runs = results["runs"].setdefault(kind, {})
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    with tempfile.TemporaryDirectory() as place:
+        for kind in () if options.render else options.only:
+            if kind not in results or results[kind]["machine"] != machine():
+                results[kind] = {"machine": machine(), "runs": {}}
+            runs = results[kind]["runs"]
             for size in SIZES[kind]:
                 if str(size) in runs or size > options.largest:
                     continue
-                command = [sys.executable, __file__, "--child", kind, str(size)]
+                command = [sys.executable, __file__, "--child", kind, str(size), place]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     runs[str(size)] = {"error": done.stderr.strip().splitlines()[-1][:200]}

@@ -29,49 +29,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from generators import METHODS
-from pages import BENCHMARKS, ROOT, write_into
-from real_tables import METRICS, TABLES, load, machine, measure, references, spread
+from peers_page import write
+from real_tables import METRICS, TABLES, load, machine, measure, references
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
-PLOT = BENCHMARKS.parent / "_static" / "peers.png"
 MANY = 100_000
 #: Samples whose figures are averaged, of tables of fewer rows than this; of others there is one.
 DRAWS, FEW_ROWS = 5, 2000
 
-#: What a method that failed is called.
-NAMES = {
-    "synthgan": "synthgan",
-    "hurried": "synthgan, half of ARGN's time",
-    "rushed": "synthgan, a twentieth of CTGAN's time",
-    "argn": "TabularARGN",
-    "copula": "GaussianCopula",
-    "smote": "SMOTE-NC",
-    "arf": "ARF",
-    "tvae": "TVAE",
-    "ctgan": "CTGAN",
-}
 #: Of whose seconds a fit may take how much; it is left out where that is less than these.
 LEAST_SECONDS = 5.0
 LIMITED = {"hurried": ("argn", 1 / 2), "rushed": ("ctgan", 1 / 20)}
-COLUMNS = {
-    "fit_seconds": ("fit s", 0), "rows_per_second": ("rows/s", 0), "peak_gib": ("GiB", 2),
-    "file_mb": ("file MB", 1), **METRICS,
-}  # fmt: skip
-
-Rows = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def peak_gib() -> float:
     """Return the most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def commit() -> str:
+    """Return which synthgan this is."""
+    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def child(
@@ -91,6 +77,8 @@ def child(
     fitted.save(str(place / "model"))
     found["file_mb"] = (place / "model").stat().st_size / 1e6
     found["steps"] = fitted.steps
+    if package == "synthgan":
+        found["commit"] = commit()
     found["samples"] = {}
     for name, sample in fitted.samples.items():
         began = time.perf_counter()
@@ -171,121 +159,6 @@ def run(
                 continue
             entry.update(means, draws=len(paths))
     return found
-
-
-def rows_of(tables: dict[str, Any], methods: list[str]) -> Rows:
-    """Return the runs of every sample by table and name; failures have the name of the method."""
-    found: Rows = {}
-    for table in (name for name in TABLES if name in tables):
-        all_methods, rows = tables[table], found.setdefault(table, {})
-        for method in (name for name in methods if name in all_methods):
-            for entry in all_methods[method].values():
-                if "error" in entry:
-                    rows.setdefault(NAMES[method], []).append(entry)
-                    continue
-                costs = {k: v for k, v in entry.items() if k != "samples"}
-                for name, figures in entry["samples"].items():
-                    rows.setdefault(name, []).append({**costs, **figures})
-    return found
-
-
-def render(where: str, rows: Rows, wanted: Sequence[str] = ()) -> str:
-    """Return the Markdown table of the rows whose names are wanted, all by default."""
-    head = ["table", "rows from", *(title for title, _ in COLUMNS.values())]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for table, named in rows.items():
-        first = f"**{table}**"
-        for name, runs in named.items():
-            if wanted and name not in wanted:
-                continue
-            done = [run for run in runs if "error" not in run]
-            chosen = {run["steps"] for run in done if run.get("steps") and name == "synthgan"}
-            numbers = ", ".join(map(str, sorted(chosen)))
-            label = f"{name}, chose {' or '.join(numbers.rsplit(', ', 1))}" if chosen else name
-            if done and len(runs) > 1:
-                missed = "" if len(done) == len(runs) else f" of {len(runs)}"
-                label += f" ({len(done)}{missed} seeds)"
-            cells = [
-                spread([run.get(key) for run in done], digits)
-                for key, (_, digits) in COLUMNS.items()
-            ]
-            if not done:
-                reason = runs[0]["error"].partition(". ")[0].replace("|", "/")
-                cells = [f"*{reason}*", *([""] * (len(COLUMNS) - 1))]
-            lines.append(f"| {first} | {label} | " + " | ".join(cells) + " |")
-            first = ""
-    lines += [
-        "",
-        f"Mean ± half the range of the seeds. Machine: {where}. C2ST: 0.5 is best. "
-        "TSTR: AUC, or RMSE of the target where the task is regression (Beijing: its logarithm). "
-        "DCR share: 0.5 is best, and no evidence of privacy.",
-    ]
-    return "\n".join(lines)
-
-
-def draw(rows: Rows) -> None:
-    """Plot fidelity against the time of a fit, one panel a table."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    tables = {
-        table: {
-            name: done
-            for name, runs in named.items()
-            if (done := [run for run in runs if "error" not in run])
-        }
-        for table, named in rows.items()
-        if named
-    }
-    names = list(dict.fromkeys(name for named in tables.values() for name in named))
-    colors = plt.colormaps["tab20"].colors
-    across = min(4, len(tables))
-    down = -(-len(tables) // across)
-    figure, axes = plt.subplots(
-        down, across, figsize=(3.4 * across, 3.2 * down), squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat[len(tables) :]:
-        axis.set_visible(False)
-    for axis, (table, named) in zip(axes.flat, tables.items(), strict=False):
-        for name, runs in named.items():
-            x = np.mean([run["fit_seconds"] for run in runs])
-            y = np.mean([run["c2st_test"] for run in runs])
-            ours = name.startswith("synthgan")
-            axis.plot(
-                max(x, 0.01), y, "*" if ours else "o", ms=11 if ours else 7,
-                color=colors[names.index(name)], label=name, ls="",
-            )  # fmt: skip
-        axis.axhline(0.5, color="0.6", lw=0.8)
-        axis.set(xscale="log", title=table, xlabel="seconds to fit", ylabel="C2ST AUC, test rows")
-    handles = {}
-    for axis in axes.flat:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
-    figure.savefig(PLOT, dpi=110)
-
-
-def write(results: dict[str, Any]) -> None:
-    """Write the tables and the plot, which is of the machine that ran most.
-
-    The table of synthgan alone is of the machine that was begun last, those of the peers of all.
-    """
-    machines = results["machines"]
-    newest = list(machines)[-1]
-    own = rows_of(machines[newest], ["synthgan", "references"])
-    write_into(BENCHMARKS, "fidelity", render(newest, own))
-    short = ("synthgan", "synthgan, all steps", "bootstrap of train")
-    write_into(ROOT / "README.md", "fidelity", render(newest, own, short))
-    everyone = {where: rows_of(tables, list(METHODS)) for where, tables in machines.items()}
-    for rows in everyone.values():
-        for named in rows.values():  # they are in the first table
-            for name in ("synthgan, all steps", "synthgan, 4 steps"):
-                named.pop(name, None)
-    pages = [f"On *{where}*:\n\n{render(where, rows)}" for where, rows in everyone.items()]
-    write_into(BENCHMARKS, "peers", "\n\n".join(pages))
-    draw(max(everyone.values(), key=lambda rows: sum(map(len, rows.values()))))
 
 
 def main() -> None:

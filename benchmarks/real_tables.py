@@ -15,10 +15,13 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from synthgan.evaluate.tables import Tables, Task
 
 TABLES = ["adult", "default", "shoppers", "beijing", "magic", "german_credit", "heart_uci", "pima"]
 LOG_TARGET = {"beijing"}
@@ -39,19 +42,14 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     return parts[0], parts[1], info
 
 
-def measure(
+def read(
     train: pd.DataFrame, test: pd.DataFrame, synthetic: pd.DataFrame, info: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the figures of one synthetic table."""
-    from synthgan.evaluate.attacks import copies
-    from synthgan.evaluate.fidelity.detection import c2st
-    from synthgan.evaluate.fidelity.similarity import similarity
-    from synthgan.evaluate.measure import Setting
+) -> tuple[Tables, Task]:
+    """Return the tables as evaluation takes them, and the task."""
     from synthgan.evaluate.tables import read_tables
-    from synthgan.evaluate.utility import tstr
 
     target = info["target"]
-    task = "regression" if info["task"] == "regression" else "classification"
+    task: Task = "regression" if info["task"] == "regression" else "classification"
     if info["name"] in LOG_TARGET:
         train, test, synthetic = (
             frame.assign(**{target: np.log(frame[target].astype(float).clip(1, 20000))})
@@ -60,10 +58,24 @@ def measure(
     tables = read_tables(
         train, synthetic, test, categorical=info["categorical"], target=target, task=task
     )
+    return tables, task
+
+
+def measure(
+    train: pd.DataFrame, test: pd.DataFrame, synthetic: pd.DataFrame, info: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figures of one synthetic table."""
+    from synthgan.evaluate.attacks import copies
+    from synthgan.evaluate.fidelity.detection import c2st
+    from synthgan.evaluate.fidelity.similarity import similarity
+    from synthgan.evaluate.measure import Setting
+    from synthgan.evaluate.utility import tstr
+
+    tables, task = read(train, test, synthetic, info)
     a, b, c = tables.train, tables.synthetic, tables.holdout
-    alike = similarity(a, b)
-    scores = {score.name: score.value for score in alike.scores}
-    setting = Setting(a, c, target, task, booster="xgboost")
+    assert c is not None
+    scores = {score.name: score.value for score in similarity(a, b).scores}
+    setting = Setting(a, c, info["target"], task, booster="xgboost")
     utility, copied = tstr(setting, b).scores, copies.measure(setting, b).scores
     wanted = "rmse" if task == "regression" else "auc"
     return {
