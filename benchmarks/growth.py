@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from pages import BENCHMARKS, write_into
-from real_tables import machine
+from real_tables import where
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "growth.json"
@@ -119,9 +119,7 @@ def render(results: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     machines: dict[str, list[str]] = {}
     for kind in (name for name in WHAT if name in results):
-        facts = results[kind]["machine"]
-        where = f"{facts['processor']}, {facts['threads']} thread, torch {facts['torch']}"
-        machines.setdefault(where, []).append(WHAT[kind])
+        machines.setdefault(results[kind]["machine"], []).append(WHAT[kind])
         for size, run in results[kind]["runs"].items():
             if "error" in run:
                 lines.append(f"| {WHAT[kind]} | {int(size):,} | | {run['error']} | | | | | | |")
@@ -136,8 +134,9 @@ def render(results: dict[str, Any]) -> str:
                 f"{run['peak_gib']:.2f}", f"{run['file_mb']:.1f}",
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
-    note = "; ".join(f"{', '.join(kinds)}: {where}" for where, kinds in machines.items())
-    return "\n".join([*lines, "", f"{note}. Memory is of fit and sample, or of the sample alone."])
+    note = "; ".join(f"{', '.join(kinds)}: {place}" for place, kinds in machines.items())
+    memory = "Memory is of fit and sample, of the sample alone where no seconds of a fit stand."
+    return "\n".join([*lines, "", f"{note}. {memory}"])
 
 
 def draw(results: dict[str, Any]) -> None:
@@ -182,8 +181,8 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as place:
         for kind in () if options.render else options.only:
-            if kind not in results or results[kind]["machine"] != machine():
-                results[kind] = {"machine": machine(), "runs": {}}
+            if kind not in results or results[kind]["machine"] != where():
+                results[kind] = {"machine": where(), "runs": {}}
             runs = results[kind]["runs"]
             for size in SIZES[kind]:
                 if str(size) in runs or size > options.largest:
@@ -191,7 +190,8 @@ def main() -> None:
                 command = [sys.executable, __file__, "--child", kind, str(size), place]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
-                    runs[str(size)] = {"error": done.stderr.strip().splitlines()[-1][:200]}
+                    said = done.stderr.strip() or f"ended with {done.returncode}"
+                    runs[str(size)] = {"error": said.splitlines()[-1][:200]}
                 else:
                     runs[str(size)] = json.loads(done.stdout.splitlines()[-1])
                 print(kind, size, runs[str(size)], flush=True)

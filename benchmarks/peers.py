@@ -6,11 +6,11 @@ Usage, in an environment with ``peers.txt``::
     python benchmarks/peers.py --data DIR --methods references synthgan   # needs no peer
     python benchmarks/peers.py --render      # only rewrite the tables and the plot
 
-``DIR`` as for ``real_tables.py``, whose metrics these are; what fits is in ``generators.py``. Every
-fit runs alone in a fresh process with ``--threads`` threads, methods in turn, seed by seed; what
-fails or takes longer than ``--limit`` seconds is a row too. Of a table of fewer than 2,000 rows
-five samples are drawn, whose figures are averaged: a classifier that has 200 test rows is wrong by
-.04 about one of them. Every finished run is added to
+``DIR`` as for ``real_tables.py``, whose metrics these are; what fits is in ``generators.py``, what
+is written in ``peers_page.py``. Every fit has a fresh process with ``--threads`` threads, methods
+in turn, seed by seed; what fails or takes longer than ``--limit`` seconds is a row too. Of a table
+of fewer than 2,000 rows five samples are drawn, whose figures are averaged: a classifier that has
+200 test rows is wrong by .04 about one of them. Every finished run is added to
 ``benchmarks/peers.json``, so that an interrupted benchmark goes on where it stopped; another
 machine begins its own, since seconds of two machines do not compare. *references* are tables that
 need no fit; *hurried* is synthgan in half the seconds that TabularARGN took, *rushed* in a
@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from generators import METHODS
 from peers_page import write
-from real_tables import METRICS, TABLES, load, machine, measure, references
+from real_tables import METRICS, TABLES, commit, load, measure, references, where
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
@@ -54,12 +54,6 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def commit() -> str:
-    """Return which synthgan this is."""
-    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def child(
     folder: Path, method: str, seed: int, place: Path, seconds: float | None
 ) -> dict[str, Any]:
@@ -71,14 +65,15 @@ def child(
     fit, package = METHODS[method]
     importlib.import_module(package)
     limit = {} if seconds is None else {"seconds": seconds}
+    version = commit() if package == "synthgan" else None
     began = time.perf_counter()
     fitted = fit(train, info, seed, **limit)
     found: dict[str, Any] = {"fit_seconds": time.perf_counter() - began, "peak_gib": peak_gib()}
     fitted.save(str(place / "model"))
     found["file_mb"] = (place / "model").stat().st_size / 1e6
     found["steps"] = fitted.steps
-    if package == "synthgan":
-        found["commit"] = commit()
+    if version is not None:
+        found["commit"] = version
     found["samples"] = {}
     for name, sample in fitted.samples.items():
         began = time.perf_counter()
@@ -186,12 +181,7 @@ def main() -> None:
         return
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"machines": {}}
     if not options.render:
-        facts = machine()
-        here = (
-            f"{facts['processor']}, {facts['cpus']} cores, {options.threads} thread(s) a process, "
-            f"torch {facts['torch']}"
-        )
-        tables = results["machines"].setdefault(here, {})
+        tables = results["machines"].setdefault(where(options.threads), {})
         order = sorted(options.methods, key=lambda name: name in LIMITED)  # they need a time first
         for seed in options.seeds:
             for table in options.tables:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,17 +119,25 @@ def processor() -> str:
     return ", ".join([facts.get("model name", platform.machine()), *(extra or ["no bf16"])])
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+def where(threads: int | None = None) -> str:
+    """Name what seconds depend on; they are compared within one of these."""
     import torch
 
-    return {
-        "cpus": os.cpu_count(),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    threads = threads or torch.get_num_threads()
+    return (
+        f"{processor()}, {os.cpu_count()} cores, {threads} thread(s) a process, "
+        f"torch {torch.__version__}"
+    )
+
+
+def commit() -> str | None:
+    """Name the version of synthgan that runs, with a mark if files differ; None outside of git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
 
 
 def spread(values: list[float | None], digits: int) -> str:
