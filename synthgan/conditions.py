@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synthgan.encoding import Coder, IdentifierCoder, LevelCoder, NumberCoder, TableEncoder
 from synthgan.encoding.ticks import native
@@ -59,7 +60,8 @@ class Confinement:
     limits : (low, high) or None
         Closed range of the values, as offsets on the column's scale.
     choices : ndarray or None
-        The only numbers that are allowed, as offsets.
+        The only numbers that are allowed, as offsets, or levels, as their positions; None if
+        tokens say it all.
     odds : ndarray or None
         How likely each of them is, among those of its token.
     """
@@ -136,7 +138,8 @@ def _values_of(wanted: Any, name: str, coder: Coder) -> tuple[list[Any], Array |
 
 def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confinement:
     if isinstance(wanted, tuple):
-        return Confinement(position, _level_range(name, wanted, coder))
+        positions = _level_range(name, wanted, coder)
+        return _of_levels(name, positions, coder, position, "that range")
     values, missing = _values_of(wanted, name, coder)
     try:
         array = pa.array([native(v) for v in values], type=coder.levels.type)
@@ -144,9 +147,26 @@ def _levelled(name: str, wanted: Any, coder: LevelCoder, position: int) -> Confi
         raise ConditionError(
             f"Column {name!r} has levels of type {coder.levels.type}; the condition gives another."
         ) from None
-    return Confinement(
-        position, _require(coder.weights(array) + missing, name, f"{len(values)} given level(s)")
-    )
+    known = pc.is_in(coder.levels, value_set=array).to_numpy(zero_copy_only=False)
+    what = f"{len(values)} given level(s)"
+    return _of_levels(name, np.flatnonzero(known), coder, position, what, missing)
+
+
+def _of_levels(
+    name: str,
+    levels: Array,
+    coder: LevelCoder,
+    position: int,
+    what: str,
+    missing: Array | float = 0.0,
+) -> Confinement:
+    """Confine a column to some levels, and to no value if that has a factor."""
+    weights, odds = np.zeros(coder.n_tokens) + missing, coder.shares_of(levels)
+    np.add.at(weights, coder.tokens_of(levels), odds)
+    weights = _require(weights.clip(max=1.0), name, what)
+    if coder.groups is None:
+        return Confinement(position, weights)
+    return Confinement(position, weights, choices=levels, odds=odds)
 
 
 def _level_range(name: str, wanted: tuple[Any, ...], coder: LevelCoder) -> Array:
@@ -160,9 +180,7 @@ def _level_range(name: str, wanted: tuple[Any, ...], coder: LevelCoder) -> Array
         high = len(levels) - 1 if wanted[1] is None else levels.index(wanted[1])
     except ValueError:
         raise ConditionError(f"Column {name!r} has no such level as an end of the range.") from None
-    weights = np.zeros(coder.n_tokens)
-    weights[low : high + 1] = 1.0
-    return _require(weights, name, "that range")
+    return np.arange(low, high + 1)
 
 
 def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confinement:
@@ -187,7 +205,7 @@ def _numeric(name: str, wanted: Any, coder: NumberCoder, position: int) -> Confi
         return Confinement(position, _require(weights, name, "the given value(s)", coder))
     odds = coder.shares_of(offsets)
     offsets, odds = offsets[odds > 0], odds[odds > 0]
-    np.add.at(weights, coder.encode_numbers(offsets), odds)
+    np.add.at(weights, coder.tokens_of(offsets), odds)
     weights = _require(weights, name, "the given value(s)", coder)
     return Confinement(position, weights / weights.max(), choices=offsets, odds=odds)
 

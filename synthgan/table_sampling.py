@@ -21,7 +21,7 @@ from synthgan._runtime import numpy_generator
 from synthgan.arrow import plain_values, value_type_of
 from synthgan.blocks import blocks
 from synthgan.conditions import Confinement, parse_conditions
-from synthgan.encoding import NumberCoder, TableEncoder
+from synthgan.encoding import IdentifierCoder, TableEncoder
 from synthgan.exceptions import ConditionError, DataError, DataWarning
 from synthgan.memory import rows_at_once
 from synthgan.sampling import Sampler
@@ -344,14 +344,14 @@ def _put_back(drawn: pa.Table, given: pa.Table) -> pa.Table:
 def _choose(
     encoder: TableEncoder, confinement: Confinement, tokens: Array, rng: np.random.Generator
 ) -> pa.Array:
-    """Return, for each cell, one of the chosen numbers that its token holds."""
+    """Return, for each cell, one of the chosen numbers or levels that its token holds."""
     coder, choices, odds = encoder.coders[confinement.column], confinement.choices, confinement.odds
-    if not isinstance(coder, NumberCoder) or choices is None or odds is None:
-        raise TypeError("only numbers are chosen")
-    held = coder.encode_numbers(choices)
-    drawn = np.zeros(len(tokens))
+    if isinstance(coder, IdentifierCoder) or choices is None or odds is None:
+        raise TypeError("only numbers and levels are chosen")
+    held = coder.tokens_of(choices)
+    drawn = np.zeros(len(tokens), choices.dtype)
     for token in np.intersect1d(held, tokens):
         cells, there = tokens == token, held == token
         share = odds[there] / odds[there].sum()
         drawn[cells] = rng.choice(choices[there], cells.sum(), p=share)
-    return coder.scale.to_cells(drawn, tokens == coder.missing_token)
+    return coder.show(drawn, tokens)

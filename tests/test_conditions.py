@@ -169,7 +169,7 @@ def test_listed_numbers_have_the_odds_of_the_model() -> None:
     encoder = numbers()
     (found,) = parse_conditions({"whole": [7, 20_000, 20_001]}, encoder)
     coder = encoder.coder("whole")
-    spike, bin_ = coder.encode_numbers(np.array([7, 20_000]))
+    spike, bin_ = coder.tokens_of(np.array([7, 20_000]))
     assert found.weights[spike] == 1
     width = np.diff(coder.knots[bin_])
     piece = width[np.searchsorted(coder.knots[bin_], 20_000) - 1]

@@ -357,7 +357,7 @@ def test_declared_whole_numbers_are_equally_likely(bins: int | tuple[float, ...]
     coder = NumberCoder.declared(column)
     assert coder.extremes == (0, 99)
     numbers = np.arange(100.0)
-    tokens, shares = coder.encode_numbers(numbers), coder.shares_of(numbers)
+    tokens, shares = coder.tokens_of(numbers), coder.shares_of(numbers)
     np.testing.assert_allclose(shares * np.bincount(tokens)[tokens], 1.0)
     draws, rng = 10_000, np.random.default_rng(0)
     cells = coder.decode(np.zeros(draws, int), rng.random(draws)).to_numpy()

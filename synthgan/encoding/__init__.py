@@ -64,6 +64,7 @@ class TableEncoder:
         schema: Schema,
         *,
         max_tokens: int = 256,
+        max_level_tokens: int = 2048,
         progress: Callable[[str], None] | None = None,
     ) -> TableEncoder:
         """Learn the tokens of each column.
@@ -75,6 +76,8 @@ class TableEncoder:
         max_tokens : int, default 256
             Spikes plus bins of a numeric column. On disjoint halves of four public tables 64
             tokens lose up to 0.05 of C2ST AUC and 256 lose nothing measurable.
+        max_level_tokens : int, default 2048
+            Tokens that the levels of a column share if there are more of them.
         progress : callable, optional
             Called with the name of each column before it is read.
         """
@@ -83,7 +86,7 @@ class TableEncoder:
             if progress is not None:
                 progress(column.name)
             coders.append(_fit_coder(column, table[column.name], max_tokens))
-        return cls(schema, coders)
+        return cls(schema, _with_groups(coders, table, max_level_tokens))
 
     @classmethod
     def declared(cls, schema: Schema) -> TableEncoder:
@@ -259,6 +262,24 @@ def _fit_coder(column: Column, values: pa.ChunkedArray, max_tokens: int) -> Code
     if _is_number(column):
         return NumberCoder.fit(column, values, max_tokens)
     return LevelCoder.fit(column, values)
+
+
+def _with_groups(coders: list[Coder], table: pa.Table, most: int) -> list[Coder]:
+    """Let levels share `most` tokens in columns that have more of them."""
+    many = {i for i, c in enumerate(coders) if isinstance(c, LevelCoder) and len(c.levels) > most}
+    if not many:
+        return coders
+    others = [
+        (coder.encode(table[coder.column.name]), coder.n_tokens)
+        for i, coder in enumerate(coders)
+        if i not in many and coder.n_tokens > 1
+    ]
+    found = list(coders)
+    for i in many:
+        coder = coders[i]
+        assert isinstance(coder, LevelCoder)
+        found[i] = coder.grouped(table[coder.column.name], others, most)
+    return found
 
 
 def _declared_coder(column: Column) -> Coder:

@@ -1,10 +1,13 @@
-"""Columns with levels: a token per frequent level, one for pooled rare ones, one for missing."""
+"""Columns with levels: a token per frequent level, one for pooled rare ones, one for missing.
+
+Of very many levels, those that are alike share a token (:mod:`synthgan.encoding.level_groups`).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgan.arrow import plain_values, value_type_of
+from synthgan.encoding.level_groups import LevelGroups, group_levels, place_levels
 from synthgan.exceptions import DataError
 from synthgan.schema import Column
 
@@ -30,17 +34,20 @@ class LevelCoder:
     ----------
     column : Column
     levels : pyarrow.Array
-        Kept levels in token order; each was declared, or holds at least `column.min_count` rows.
+        Kept levels; each was declared, or holds at least `column.min_count` rows.
     has_rare : bool
-        Whether the token after the levels stands for the pooled rare levels.
+        Whether the token after those of levels stands for the pooled rare levels.
     has_missing : bool
         Whether the last token stands for a missing cell.
+    groups : LevelGroups or None
+        Which levels share a token; None if each has its own, in their order.
     """
 
     column: Column
     levels: pa.Array
     has_rare: bool
     has_missing: bool
+    groups: LevelGroups | None = None
 
     n_ordered = 0
 
@@ -61,6 +68,28 @@ class LevelCoder:
             kept = names.filter(pa.array(known))
             levels = kept.take(pc.sort_indices(kept))
         return cls(column, levels, bool((present & ~known).any()), has_missing)
+
+    def grouped(
+        self, values: pa.ChunkedArray, others: Sequence[tuple[Array, int]], most: int
+    ) -> LevelCoder:
+        """Return the coder of the same levels that share `most` tokens.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            The column that was fitted.
+        others : sequence of (ndarray of int, shape (rows,), int)
+            Tokens of other columns, and how many there are of each. Levels that come with the same
+            ones share a token; those of an ordered column do if they are next to each other.
+        most : int
+        """
+        levels, n_levels = self.positions(values), len(self.levels)
+        if self.column.kind == "ordered":
+            places = np.arange(n_levels, dtype=np.float64)[:, None]
+        else:
+            places = place_levels(levels, n_levels, others)
+        counts = np.bincount(levels[levels >= 0], minlength=n_levels)
+        return replace(self, groups=group_levels(counts, places, most))
 
     @classmethod
     def declared(cls, column: Column) -> LevelCoder:
@@ -85,9 +114,14 @@ class LevelCoder:
         return self.encode(plain), int(outside)
 
     @property
+    def _rare_token(self) -> int:
+        """The token after those of levels."""
+        return len(self.levels if self.groups is None else self.groups)
+
+    @property
     def n_tokens(self) -> int:
         """Number of tokens."""
-        return len(self.levels) + self.has_rare + self.has_missing
+        return self._rare_token + self.has_rare + self.has_missing
 
     @property
     def missing_token(self) -> int | None:
@@ -98,11 +132,17 @@ class LevelCoder:
     def suppressed(self) -> list[int]:
         """Tokens that are never sampled."""
         hidden = self.has_rare and self.column.rare == "suppress"
-        return [len(self.levels)] if hidden and len(self.levels) else []
+        return [self._rare_token] if hidden and len(self.levels) else []
 
     def hidden(self, values: pa.ChunkedArray) -> int:
         """Return how many cells hold a level that is pooled as rare."""
-        return int((self.encode(values) == len(self.levels)).sum()) if self.has_rare else 0
+        return int((self.encode(values) == self._rare_token).sum()) if self.has_rare else 0
+
+    def positions(self, values: pa.ChunkedArray) -> Array:
+        """Return which of the levels each cell holds; -1 where it holds none, (rows,), int64."""
+        found = pc.index_in(self._as_levels(values), value_set=self.levels)
+        positions: Array = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return positions
 
     def encode(self, values: pa.ChunkedArray) -> Array:
         """Return the token of each cell, shape (rows,), dtype int64.
@@ -112,23 +152,20 @@ class LevelCoder:
         DataError
             For a missing cell or level where the fitted table had none such.
         """
-        plain = self._as_levels(values)
-        codes = pc.index_in(plain, value_set=self.levels).to_numpy(zero_copy_only=False)
-        codes = (
-            np.where(np.isnan(codes), -1, codes).astype(np.int64)
-            if codes.dtype.kind == "f"
-            else (codes.astype(np.int64))
-        )
+        codes = self.positions(values)
+        unknown = codes < 0
+        if self.groups is not None:
+            codes = np.where(unknown, -1, self.groups.group[codes])
         missing = values.is_null().to_numpy(zero_copy_only=False)
         codes[missing] = _missing_or_raise(self.missing_token, missing, self.column.name)
-        unknown = (codes < 0) & ~missing
+        unknown &= ~missing
         if unknown.any():
             if not self.has_rare:
                 raise DataError(
                     f"Column {self.column.name!r} has levels that the model has not seen "
                     f"({int(unknown.sum())} cells)."
                 )
-            codes[unknown] = len(self.levels)
+            codes[unknown] = self._rare_token
         return codes
 
     def _as_levels(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -141,31 +178,56 @@ class LevelCoder:
         return pc.if_else(same, found, pa.scalar(None, found.type))
 
     def decode(self, codes: Array, uniforms: Array, limits: Any = None) -> pa.Array:
-        """Return the level of each token as an Arrow array of the column's type."""
-        n_levels = len(self.levels)
-        absent = codes >= n_levels
-        rare_shown = self.has_rare and self.column.rare == "placeholder"
-        levels = self.levels
-        if rare_shown:
-            levels = pa.concat_arrays([levels, pa.array([RARE_TEXT], type=levels.type)])
-            absent = codes > n_levels
-        indices = pa.array(codes, mask=absent)
+        """Return the level of each token as an Arrow array of the column's type.
+
+        Parameters
+        ----------
+        codes : ndarray of int, shape (rows,)
+        uniforms : ndarray of float in [0, 1), shape (rows,)
+            Which of the levels of its token each cell has.
+        limits : optional
+            Not used: levels have none.
+        """
+        if self.groups is None:
+            return self.show(codes, codes)
+        of_level = codes < self._rare_token
+        return self.show(self.groups.draw(np.where(of_level, codes, 0), uniforms), codes)
+
+    def show(self, levels: Array, codes: Array) -> pa.Array:
+        """Return levels, where tokens stand for some, as an Arrow array of the column's type.
+
+        Shape: positions of levels (rows,), tokens (rows,) -> (rows,).
+        """
+        names, shown = self.levels, self._rare_token
+        positions = np.where(codes < shown, levels, codes - shown + len(names))
+        if self.has_rare and self.column.rare == "placeholder":
+            names = pa.concat_arrays([names, pa.array([RARE_TEXT], type=names.type)])
+        indices = pa.array(positions, mask=positions >= len(names))
         target = self.column.arrow_type
         if pa.types.is_dictionary(target):
-            named = levels.cast(target.value_type)
             return pa.DictionaryArray.from_arrays(
-                indices.cast(target.index_type), named, ordered=target.ordered
-            )
-        if not len(levels):
-            return pa.nulls(len(codes), target)
-        return levels.take(indices).cast(target)
+                indices.cast(target.index_type), names.cast(target.value_type),
+                ordered=target.ordered,
+            )  # fmt: skip
+        if not len(names):
+            return pa.nulls(len(positions), target)
+        return names.take(indices).cast(target)
 
-    def weights(self, wanted: Any) -> Array:
-        """Return 1 for each token that stands for a level in `wanted` (an Arrow array), else 0."""
-        weights = np.zeros(self.n_tokens)
-        hit = pc.is_in(self.levels, value_set=wanted).to_numpy(zero_copy_only=False)
-        weights[: len(self.levels)] = hit
-        return weights
+    def tokens_of(self, positions: Array) -> Array:
+        """Return the token of each of some levels."""
+        return positions if self.groups is None else self.groups.group[positions]
+
+    def shares_of(self, positions: Array) -> Array:
+        """Return the share of its token that each of some levels has."""
+        return np.ones(len(positions)) if self.groups is None else self.groups.share[positions]
+
+    def split(self, probabilities: Array) -> Array:
+        """Return the probabilities of levels, given those of tokens.
+
+        Shape: (rows, tokens) -> (rows, levels).
+        """
+        shown = probabilities[:, : self._rare_token]
+        return shown if self.groups is None else self.groups.split(shown)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict without the column."""
@@ -178,8 +240,10 @@ class LevelCoder:
         }
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays that are stored beside the JSON: none."""
-        return {}
+        """Return the arrays that are stored beside the JSON, of levels that share tokens."""
+        if self.groups is None:
+            return {}
+        return {"group": self.groups.group, "share": self.groups.share}
 
     @classmethod
     def from_dict(
@@ -188,7 +252,10 @@ class LevelCoder:
         """Rebuild a coder from :meth:`to_dict`."""
         value_type = value_type_of(column.arrow_type)
         levels = _from_json(data["levels"], value_type)
-        return cls(column, levels, bool(data["has_rare"]), bool(data["has_missing"]))
+        groups = None
+        if "group" in arrays:
+            groups = LevelGroups(arrays["group"], arrays["share"]).check(len(levels))
+        return cls(column, levels, bool(data["has_rare"]), bool(data["has_missing"]), groups)
 
 
 def _missing_or_raise(token: int | None, missing: Array, name: str) -> int:

@@ -115,7 +115,7 @@ class NumberCoder:
         codes = np.zeros(len(values), np.int64)
         numbers = self.scale.to_numbers(values.drop_null(), nearest=True)
         low, high = self.extremes
-        codes[~missing] = self.encode_numbers(np.clip(numbers, low, high))
+        codes[~missing] = self.tokens_of(np.clip(numbers, low, high))
         outside = int(((numbers < low) | (numbers > high)).sum())
         if self.missing_token is None:
             return codes, outside + int(missing.sum())
@@ -151,7 +151,7 @@ class NumberCoder:
         if not len(self.knots):
             codes[:] = 0
             return codes
-        codes[~missing] = self.encode_numbers(self.scale.to_numbers(values.drop_null()))
+        codes[~missing] = self.tokens_of(self.scale.to_numbers(values.drop_null()))
         return codes
 
     def hidden(self, values: pa.ChunkedArray) -> int:
@@ -162,7 +162,7 @@ class NumberCoder:
         low, high = self.extremes
         return int(((numbers < low) | (numbers > high)).sum())
 
-    def encode_numbers(self, numbers: Array) -> Array:
+    def tokens_of(self, numbers: Array) -> Array:
         """Return the token of each number (offsets as in `knots`)."""
         spike = self.is_spike
         spike_tokens, bin_tokens = np.flatnonzero(spike), np.flatnonzero(~spike)
@@ -212,8 +212,14 @@ class NumberCoder:
             rounded = np.clip(rounded, *limits)
         else:
             rounded = self.scale.round(np.clip(rounded, *self.extremes))
-        numbers = np.where(inside, rounded, rows[:, 0])
-        return self.scale.to_cells(numbers, missing)
+        return self.show(np.where(inside, rounded, rows[:, 0]), codes)
+
+    def show(self, numbers: Array, codes: Array) -> pa.Array:
+        """Return numbers, where tokens stand for some, as an Arrow array of the column's type.
+
+        Shape: offsets (rows,), tokens (rows,) -> (rows,).
+        """
+        return self.scale.to_cells(numbers, codes >= len(self.knots))
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -248,7 +254,7 @@ class NumberCoder:
         1 for a spike, 0 for what cannot be drawn. Where numbers are not rounded, each stands for
         its bin, and several divide it in proportion to the density there.
         """
-        (low, high), tokens = self.extremes, self.encode_numbers(numbers)
+        (low, high), tokens = self.extremes, self.tokens_of(numbers)
         knots = self.knots[tokens]
         drawn = (low <= numbers) & (numbers <= high)
         drawn &= (knots[:, 0] <= numbers) & (numbers <= knots[:, -1])

@@ -507,7 +507,7 @@ class TabularGAN(BaseSynthesizer):
 
         The estimate is the mean of the chain-rule log-probability over `n_orders` random orders of
         the columns (always the same), a lower bound on the log of the model's mixture over orders.
-        Numbers count by their bin, in nats.
+        Numbers count by their bin, levels that share a token by that, in nats.
 
         Parameters
         ----------
@@ -566,9 +566,9 @@ class TabularGAN(BaseSynthesizer):
         if name in table.column_names:
             table = table.drop_columns([name])
         table = self._form.read(table, without=name)
-        found = np.exp(self._sampler().log_shares_given(table, name))
+        found = coder.split(np.exp(self._sampler().log_shares_given(table, name)))
         levels = pd.Index(coder.levels.to_pylist(), name=column)
-        return pd.DataFrame(found[:, : len(levels)], columns=levels, index=index)
+        return pd.DataFrame(found, columns=levels, index=index)
 
     # description and storage --------------------------------------------------------------------
 
