@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Directions in which levels are told apart.
 _DIRECTIONS = 16
-#: Rounds of k-means; the first few move most levels that move at all.
+#: Rounds of k-means.
 _ROUNDS = 20
 #: Cells of other columns from which they are placed.
 _MOST_CELLS = 2**25
