@@ -104,6 +104,23 @@ def test_levels_that_come_with_the_same_cells_share_a_token() -> None:
     assert (away <= 6 * np.sqrt(wanted) + 3).all()
 
 
+@pytest.mark.parametrize(
+    ("levels", "tokens"),
+    [
+        pytest.param(np.full(40, -1), np.arange(40) % 4, id="no row has a level"),
+        pytest.param(np.arange(40) % 10, np.arange(40) % 4, id="few levels have rows"),
+        pytest.param(np.arange(40) % 10, np.zeros(40, int), id="other columns say nothing"),
+    ],
+)
+def test_levels_of_which_nothing_is_known_share_a_token(
+    levels: np.ndarray, tokens: np.ndarray
+) -> None:
+    places = place_levels(levels, 300, [(tokens, 4)])
+    assert np.isfinite(places).all()
+    groups = group_levels(np.bincount(levels[levels >= 0], minlength=300), places, 200)
+    assert len(set(groups.group[10:])) == 1
+
+
 def test_without_other_columns_levels_are_grouped_all_the_same() -> None:
     encoder, table = fit(cities(5000)[["city"]], 16)
     coder = encoder.coder("city")

@@ -165,7 +165,8 @@ def place_levels(levels: Array, n_levels: int, others: Sequence[tuple[Array, int
     scale = 1 / np.sqrt(np.maximum(_sums(halves[0], axis=0), 1.0))
     # the first direction is that of the margins, which all tables have
     svd = TruncatedSVD(n_directions + 1, random_state=0)
-    svd.fit(halves[0].multiply(1 / np.sqrt(weights[0])[:, None]).multiply(scale).tocsr())
+    with np.errstate(invalid="ignore"):  # parts of the variance, which are not read, may be 0 / 0
+        svd.fit(halves[0].multiply(1 / np.sqrt(weights[0])[:, None]).multiply(scale).tocsr())
     axes = (svd.components_[1:] * scale).T
     seen, fresh = (half @ axes / w[:, None] for half, w in zip(halves, weights, strict=True))
     both = weights[0] + weights[1]
